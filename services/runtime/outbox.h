@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "grpcpp/channel.h"
+#include "services/runtime/sqlite.h"
+#include "virmo/v1/alert.pb.h"
+#include "virmo/v1/alert_service.grpc.pb.h"
+
+namespace virmo {
+
+// Alerts that a service has decided on and alert-emitter does not have yet. Added in the same
+// transaction as what they tell of; published in order, and again until accepted. Thread-safe.
+class Outbox {
+ public:
+  static Schema GetSchema();
+
+  // `source` is this process' name. `on_reachable(ok, detail)` is told whenever alert-emitter
+  // becomes (un)reachable. Nothing is sent before Start().
+  Outbox(Database& database, std::string source, std::shared_ptr<grpc::Channel> alert_emitter,
+         std::function<void(bool, const std::string&)> on_reachable);
+  ~Outbox();
+  Outbox(const Outbox&) = delete;
+  Outbox& operator=(const Outbox&) = delete;
+
+  // Records `alert`, with `source`, `source_sequence` and (if unset) `create_time` filled in.
+  // Call within a transaction. An alert_id that was added before is not added again.
+  absl::Status Add(v1::Alert alert);
+
+  // Starts publishing on a thread of its own, until destruction.
+  void Start();
+
+  // Alerts not yet accepted.
+  absl::StatusOr<int64_t> Pending();
+
+ private:
+  void Run();
+  bool PublishNext();
+
+  Database& database_;
+  const std::string source_;
+  const std::unique_ptr<v1::AlertService::Stub> stub_;
+  const std::function<void(bool, const std::string&)> on_reachable_;
+  Mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  bool added_ ABSL_GUARDED_BY(mutex_) = true;
+  std::thread thread_;
+};
+
+}  // namespace virmo
