@@ -221,12 +221,12 @@ std::vector<Case> AllCases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RestartTest, testing::ValuesIn(AllCases()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, RestartTest, testing::ValuesIn(AllCases()), [](const auto& candidate) {
   std::string name;
-  for (const char c : info.param.process) {
+  for (const char c : candidate.param.process) {
     if (c != '-') name += c;
   }
-  return absl::StrCat(name, "_", NameOf(info.param.operation));
+  return absl::StrCat(name, "_", NameOf(candidate.param.operation));
 });
 
 }  // namespace
