@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+// Text as XML 1.0 wants it.
+namespace virmo::syncml {
+
+// Whether every character of `text` is valid UTF-8 and one that XML can hold.
+bool IsXmlText(absl::string_view text);
+
+// Appends `text` as character data: & < > escaped, CR as a character reference (a parser would
+// make it LF), octets and characters that XML cannot hold replaced by U+FFFD.
+void AppendEscapedXml(absl::string_view text, std::string& to);
+
+// The same for a value between double quotes.
+void AppendEscapedAttribute(absl::string_view text, std::string& to);
+
+// Appends a character in UTF-8. `code` is at most 10FFFF and no surrogate.
+void AppendUtf8(uint32_t code, std::string& to);
+
+}  // namespace virmo::syncml
