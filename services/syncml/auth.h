@@ -35,8 +35,8 @@ std::string MacDigestFromHash(absl::string_view hashed_credential, absl::string_
 // Cred/Data of auth-basic, and back. The user ends at the first colon. InvalidArgument if the
 // data is not base64 or has no colon.
 struct UserPassword {
-  std::string user;
-  std::string password;
+  std::string user{};
+  std::string password{};
 };
 std::string BasicCred(absl::string_view user, absl::string_view password);
 absl::StatusOr<UserPassword> ParseBasicCred(absl::string_view data);
@@ -44,8 +44,8 @@ absl::StatusOr<UserPassword> ParseBasicCred(absl::string_view data);
 // HTTP header x-syncml-hmac: `algorithm=MD5, username="NAME", mac=B64VALUE`.
 struct HmacHeader {
   std::string algorithm = "MD5";
-  std::string username;
-  std::string mac;
+  std::string username{};
+  std::string mac{};
 };
 std::string FormatHmacHeader(const HmacHeader& header);
 

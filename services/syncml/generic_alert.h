@@ -14,13 +14,13 @@ namespace virmo::syncml {
 
 // `<OpResult>` of a VirMO alert. State and lock state are 0 when not given, text empty.
 struct OperationResult {
-  int result_code = 0;     // 1200..1599
-  std::string identifier;  // id of the VM
-  int state = 0;           // 10 Stopped .. 110 Cloning
-  int lock_state = 0;      // 10 Locked, 30 Unlocked
-  std::string alert_id;
-  std::string time;    // ISO 8601 basic, UTC: 20250101T120000Z
-  std::string detail;  // for people
+  int result_code = 0;       // 1200..1599
+  std::string identifier{};  // id of the VM
+  int state = 0;             // 10 Stopped .. 110 Cloning
+  int lock_state = 0;        // 10 Locked, 30 Unlocked
+  std::string alert_id{};
+  std::string time{};    // ISO 8601 basic, UTC: 20250101T120000Z
+  std::string detail{};  // for people
 
   bool operator==(const OperationResult&) const = default;
 };
@@ -34,12 +34,12 @@ absl::StatusOr<OperationResult> ParseOperationResult(absl::string_view data);
 
 // One item of a Generic Alert.
 struct GenericAlert {
-  std::string source_uri;
-  std::string type;  // as in AlertType(): without prefix
-  std::string format;
-  std::string mark;
-  std::string data;
-  std::optional<std::string> correlator;
+  std::string source_uri{};
+  std::string type{};  // as in AlertType(): without prefix
+  std::string format{};
+  std::string mark{};
+  std::string data{};
+  std::optional<std::string> correlator{};
 
   bool operator==(const GenericAlert&) const = default;
 };

@@ -16,13 +16,14 @@ namespace virmo::syncml {
 
 // MetInf. A number that was present but could not be read is -1: answer 400 to that command.
 struct Meta {
-  std::optional<std::string> format;      // chr, int, bool, b64, bin, xml, node, null, ...
-  std::optional<std::string> type;        // MIME type, MO identifier, authentication or alert type
-  std::optional<std::string> mark;        // importance of a Generic Alert
-  std::optional<std::string> next_nonce;  // base64 text as on the wire, also when it came by WBXML
-  std::optional<int64_t> size;            // total length of a large object, in wire characters
-  std::optional<int64_t> max_msg_size;
-  std::optional<int64_t> max_obj_size;
+  std::optional<std::string> format{};  // chr, int, bool, b64, bin, xml, node, null, ...
+  std::optional<std::string> type{};    // MIME type, MO identifier, authentication or alert type
+  std::optional<std::string> mark{};    // importance of a Generic Alert
+  std::optional<std::string>
+      next_nonce{};               // base64 text as on the wire, also when it came by WBXML
+  std::optional<int64_t> size{};  // total length of a large object, in wire characters
+  std::optional<int64_t> max_msg_size{};
+  std::optional<int64_t> max_obj_size{};
 
   bool empty() const;
   bool operator==(const Meta&) const = default;
@@ -30,8 +31,8 @@ struct Meta {
 
 // LocURI and LocName. An empty name is an absent one.
 struct Location {
-  std::string uri;
-  std::string name;
+  std::string uri{};
+  std::string name{};
 
   bool operator==(const Location&) const = default;
 };
@@ -40,26 +41,26 @@ struct Location {
 // If the Data element held markup, `data` is that markup as text. With format `bin` data is raw
 // octets, with `b64` base64 text; XML carries only the latter (see codec.h).
 struct Item {
-  std::optional<Location> target;
-  std::optional<Location> source;
-  std::optional<std::string> target_parent;
-  std::optional<std::string> source_parent;
-  Meta meta;
-  std::optional<std::string> data;  // nullopt: no Data element; "": an empty one
+  std::optional<Location> target{};
+  std::optional<Location> source{};
+  std::optional<std::string> target_parent{};
+  std::optional<std::string> source_parent{};
+  Meta meta{};
+  std::optional<std::string> data{};  // nullopt: no Data element; "": an empty one
   bool more_data = false;
 
   bool operator==(const Item&) const = default;
 };
 
 struct Cred {
-  Meta meta;
-  std::string data;
+  Meta meta{};
+  std::string data{};
 
   bool operator==(const Cred&) const = default;
 };
 
 struct Chal {
-  Meta meta;
+  Meta meta{};
 
   bool operator==(const Chal&) const = default;
 };
@@ -85,23 +86,23 @@ absl::string_view Name(CommandKind kind);
 // One command of any kind; which members a kind uses follows the DTD.
 struct Command {
   CommandKind kind = CommandKind::kUnknown;
-  std::string cmd_id;  // empty if the sender left it out: answer 400
-  Meta meta;           // applies to all items; an item's own meta wins
-  std::vector<Item> items;
-  std::optional<std::string> correlator;
+  std::string cmd_id{};  // empty if the sender left it out: answer 400
+  Meta meta{};           // applies to all items; an item's own meta wins
+  std::vector<Item> items{};
+  std::optional<std::string> correlator{};
 
   // Status and Results.
-  std::string msg_ref;
-  std::string cmd_ref;
-  std::string cmd;
-  std::vector<std::string> target_refs;
-  std::vector<std::string> source_refs;
-  std::optional<Cred> cred;
-  std::optional<Chal> chal;
+  std::string msg_ref{};
+  std::string cmd_ref{};
+  std::string cmd{};
+  std::vector<std::string> target_refs{};
+  std::vector<std::string> source_refs{};
+  std::optional<Cred> cred{};
+  std::optional<Chal> chal{};
 
-  std::string data;               // Status code, or Alert code, as text
-  std::vector<Command> children;  // Atomic, Sequence
-  std::string unknown_name;       // kUnknown: the element's name
+  std::string data{};               // Status code, or Alert code, as text
+  std::vector<Command> children{};  // Atomic, Sequence
+  std::string unknown_name{};       // kUnknown: the element's name
 
   bool operator==(const Command&) const = default;
 };
@@ -109,21 +110,21 @@ struct Command {
 struct Header {
   std::string ver_dtd = "1.2";
   std::string ver_proto = "DM/1.3";
-  std::string session_id;
-  std::string msg_id;
-  Location target;
-  Location source;
-  std::optional<std::string> resp_uri;
-  std::optional<Cred> cred;
-  Meta meta;
+  std::string session_id{};
+  std::string msg_id{};
+  Location target{};
+  Location source{};
+  std::optional<std::string> resp_uri{};
+  std::optional<Cred> cred{};
+  Meta meta{};
   bool no_resp = false;
 
   bool operator==(const Header&) const = default;
 };
 
 struct Message {
-  Header header;
-  std::vector<Command> body;
+  Header header{};
+  std::vector<Command> body{};
   bool final = false;
 
   bool operator==(const Message&) const = default;

@@ -19,8 +19,8 @@ struct Notification {
   int ui_mode = 0;               // 0 unspecified, 1 background, 2 informative, 3 ask the user first
   bool server_initiated = true;  // false: a user's action caused it
   uint16_t session_id = 0;       // 1..FFFF
-  std::string server_id;         // 1..255 octets
-  std::string body;              // vendor-specific rest of the trigger
+  std::string server_id{};       // 1..255 octets
+  std::string body{};            // vendor-specific rest of the trigger
 
   bool operator==(const Notification&) const = default;
 };

@@ -21,9 +21,9 @@ struct UriLimits {
 struct NodeUri {
   enum class Query { kNone, kProp, kList };
 
-  std::vector<std::string> segments;  // canonically %-escaped; none for the root
+  std::vector<std::string> segments{};  // canonically %-escaped; none for the root
   Query query = Query::kNone;
-  std::string argument;  // of ?prop= or ?list=, as sent: "ACL", "StructData", "TNDS+ACL-Type"
+  std::string argument{};  // of ?prop= or ?list=, as sent: "ACL", "StructData", "TNDS+ACL-Type"
 
   bool is_root() const { return segments.empty(); }
   std::string Path() const;      // ".", "./A/B"
