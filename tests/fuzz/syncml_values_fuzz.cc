@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The smaller things that peers send: package #0, node URIs, x-syncml-hmac, OpResult, base64.
+#include <cstdint>
+
+#include "services/syncml/auth.h"
+#include "services/syncml/generic_alert.h"
+#include "services/syncml/notification.h"
+#include "services/syncml/uri.h"
+#include "tests/fuzz/require.h"
+
+namespace virmo::syncml {
+namespace {
+
+using fuzz::Require;
+
+void CheckNotification(absl::string_view octets) {
+  const auto notification = Decode(octets);
+  if (!notification.ok()) return;
+  const auto encoded = Encode(*notification, "secret", "nonce");
+  Require(encoded.ok(), "what was read can be written");
+  Require(Verify(*encoded, "secret", "nonce").ok(), "what was written can be verified");
+  const auto again = Decode(*encoded);
+  Require(again.ok() && *again == *notification, "a notification is stable");
+}
+
+void CheckUri(absl::string_view text) {
+  const auto uri = ParseNodeUri(text);
+  if (!uri.ok()) return;
+  const auto again = ParseNodeUri(uri->ToString());
+  Require(again.ok() && *again == *uri, "a normalised URI stays as it is");
+  for (const std::string& segment : uri->segments) {
+    Require(EscapeSegment(UnescapeSegment(segment)) == segment,
+            "a segment's escapes are canonical");
+  }
+}
+
+void CheckHmacHeader(absl::string_view text) {
+  const auto header = ParseHmacHeader(text);
+  if (!header.ok()) return;
+  const auto again = ParseHmacHeader(FormatHmacHeader(*header));
+  // A bare value may hold what only a quoted one could carry back.
+  if (header->mac.find_first_of(" ,\"") != std::string::npos) return;
+  Require(again.ok() && again->username == header->username, "a header is stable");
+}
+
+void CheckOperationResult(absl::string_view text) {
+  const auto result = ParseOperationResult(text);
+  if (!result.ok()) return;
+  const auto again = ParseOperationResult(FormatOperationResult(*result));
+  Require(again.ok() && *again == *result, "an operation's result is stable");
+}
+
+void CheckBase64(absl::string_view text) {
+  const auto octets = Base64Decode(text);
+  if (octets.ok()) Require(Base64Encode(*octets) == text, "base64 has one text for each value");
+}
+
+}  // namespace
+}  // namespace virmo::syncml
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace virmo::syncml;  // NOLINT: the entry point has to be global
+  const absl::string_view octets(reinterpret_cast<const char*>(data), size);
+  CheckNotification(octets);
+  CheckUri(octets);
+  CheckHmacHeader(octets);
+  CheckOperationResult(octets);
+  CheckBase64(octets);
+  (void)ParseBasicCred(octets);
+  return 0;
+}
