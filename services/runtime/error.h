@@ -23,6 +23,11 @@ using Metadata = std::map<std::string, std::string>;
 absl::Status Error(v1::ErrorInfo::Reason reason, absl::string_view message,
                    const Metadata& metadata = {});
 
+// As Error, for the few causes whose reason has more than one code: a full disk is
+// RESOURCE_EXHAUSTED, a damaged file DATA_LOSS, and both are REASON_STORAGE_FAILED.
+absl::Status ErrorWithCode(absl::StatusCode code, v1::ErrorInfo::Reason reason,
+                           absl::string_view message, const Metadata& metadata = {});
+
 // INVALID_ARGUMENT that names the request field, `package.sha256`.
 absl::Status InvalidField(absl::string_view field, absl::string_view message);
 
@@ -39,7 +44,8 @@ absl::StatusCode CodeOf(v1::ErrorInfo::Reason reason);
 int ResultCodeOf(v1::ErrorInfo::Reason reason);
 int DmStatusOf(v1::ErrorInfo::Reason reason);
 
-// Conversions at the edge of a process. All keep code, message and payloads.
+// Conversions at the edge of a process. All keep code, message and payloads; an error without
+// ErrorInfo gets one (ErrorInfoOf), so that every error that leaves us carries one.
 google::rpc::Status ToRpc(const absl::Status& status);
 absl::Status FromRpc(const google::rpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);

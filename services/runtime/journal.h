@@ -63,7 +63,8 @@ class OperationJournal {
                           const google::protobuf::Message& request,
                           const absl::Status& outcome, const google::protobuf::Message* response);
 
-  // Records that `step` is about to be done, with what is needed to repeat it.
+  // Records that `step` is about to be done, with what is needed to repeat it (nullptr: what was
+  // recorded last stays). WRONG_STATE if the operation has ended.
   absl::Status SetStep(const std::string& id, absl::string_view step,
                        const google::protobuf::Message* state = nullptr);
 
@@ -82,7 +83,7 @@ class OperationJournal {
 
   absl::StatusOr<Entry> Get(const std::string& id);
   absl::StatusOr<google::longrunning::Operation> GetOperation(const std::string& id);
-  // Newest first; `page_token` as returned.
+  // Newest first; `page_token` as returned. 50 a page if `page_size` is 0, 1000 at most.
   absl::StatusOr<google::longrunning::ListOperationsResponse> List(int page_size,
                                                                    const std::string& page_token);
 
@@ -92,7 +93,7 @@ class OperationJournal {
   // Removes what has been done for longer than 30 days. Called by the service once a day.
   absl::Status Prune();
 
-  // Every acceptance, progress and end.
+  // Every acceptance, step, progress, cancel request and end, after it was committed.
   Broadcast<v1::OperationEvent>& events() { return events_; }
 
  private:
@@ -103,6 +104,11 @@ class OperationJournal {
     absl::Time told;
   };
 
+  // Adds to what is stored what is known in memory of its progress.
+  void Merge(Entry& entry);
+  // Publishes an event once what it tells of is committed, in order of commit: a watcher never
+  // hears of what was rolled back.
+  void TellAfterCommit(const std::string& id);
   void Tell(const std::string& id);
 
   Database& database_;

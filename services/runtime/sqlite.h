@@ -50,12 +50,13 @@ class Database {
  public:
   // Opens or makes the file (its folder too, 0700), checks it (`PRAGMA quick_check`) and brings
   // `schemas` up to date. DATA_LOSS (REASON_STORAGE_FAILED) if it is damaged or of a newer
-  // version than we know; other errors as SQLite reports them, always naming the file.
+  // version than we know; RESOURCE_EXHAUSTED on a full disk; other errors as SQLite reports them, always naming the file.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
                                                         const std::vector<Schema>& schemas);
 
   // As Open, but a damaged file is renamed to `PATH.damaged-<time>` and a new one made in its
-  // place; `*damaged` then says what was wrong and where the old file is.
+  // place; `*damaged` then says what was wrong and where the old file is. (A file of a newer
+  // version is sound and stays where it is: that is an error here too.)
   static absl::StatusOr<std::unique_ptr<Database>> OpenOrSetAside(
       const std::string& path, const std::vector<Schema>& schemas, std::string* damaged);
 
@@ -72,8 +73,15 @@ class Database {
                                             const std::vector<SqlValue>& arguments = {});
 
   // Runs `body` in a transaction: committed, and durable, if it returns OK; else rolled back.
-  // Within a transaction of the same thread it is part of that one.
+  // Within a transaction of the same thread it is part of that one: its failure undoes only what
+  // it did itself, and it is durable when the outer one is.
   absl::Status Transact(const std::function<absl::Status()>& body);
+
+  // Calls `hook` once the transaction of this thread is committed; never if it, or the nested one
+  // that this is called in, is rolled back. Outside a transaction: at once. Hooks run in order of
+  // commit, one at a time, before any other thread can commit: they must be short and wait for
+  // nothing. (What tells watchers of a change belongs here.)
+  void AfterCommit(std::function<void()> hook);
 
   // Rows that the last statement changed, on this thread within a transaction.
   int64_t Changes() const;
