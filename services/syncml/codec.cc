@@ -58,14 +58,14 @@ void ExpandTnds(std::vector<Command>& commands, const Limits& limits) {
 
 absl::StatusOr<Message> DecodeXml(absl::string_view octets, const Limits& limits) {
   ASSIGN_OR_RETURN(const Document document, ReadXml(octets, limits));
-  ASSIGN_OR_RETURN(Message message, ReadMessage(document));
+  ASSIGN_OR_RETURN(Message message, ReadMessage(document, limits));
   NameBase64(message.body);
   return message;
 }
 
 absl::StatusOr<Message> DecodeWbxml(absl::string_view octets, const Limits& limits) {
   ASSIGN_OR_RETURN(const Document document, ReadWbxml(octets, limits));
-  ASSIGN_OR_RETURN(Message message, ReadMessage(document));
+  ASSIGN_OR_RETURN(Message message, ReadMessage(document, limits));
   ExpandTnds(message.body, limits);
   return message;
 }

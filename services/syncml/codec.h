@@ -19,6 +19,7 @@ struct Limits {
   size_t max_bytes = size_t{1} << 20;
   int max_depth = 32;
   size_t max_elements = 100000;
+  size_t max_commands = 10000;  // with items; each takes up to 1 KB of memory, however short it is
 };
 
 // Reads one message. Lenient: any order of elements, with or without namespaces and prefixes,

@@ -315,6 +315,17 @@ TEST(XmlDecodeTest, TooManyElementsAreRefused) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST(XmlDecodeTest, ManyTinyCommandsCannotFillTheMemory) {
+  std::string commands;
+  for (int i = 0; i < 10001; ++i) commands += "<Get/>";
+  EXPECT_EQ(DecodeBody(commands).status().code(), absl::StatusCode::kResourceExhausted);
+  std::string items;
+  for (int i = 0; i < 10000; ++i) items += "<Item/>";
+  EXPECT_EQ(DecodeBody("<Atomic><Get>" + items + "</Get></Atomic>").status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(DecodeBody("<Get>" + items.substr(7) + "</Get>").ok());
+}
+
 TEST(XmlEncodeTest, FollowsTheDtdInOrderAndNamespaces) {
   Message message = FullMessage();
   message.body.resize(1);

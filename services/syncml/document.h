@@ -44,6 +44,7 @@ class Document {
 
 // Builds a Document from a parser's events, within limits. Character data is kept of leaves only.
 // Markup within Data is turned into text: the parser asks in_data() and then sends markup.
+// `limits` must outlive it.
 class DocumentBuilder {
  public:
   explicit DocumentBuilder(const Limits& limits) : limits_(limits) {}

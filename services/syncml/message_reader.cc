@@ -49,24 +49,21 @@ bool IsPartOfContainer(Tag tag) {
   return tag == Tag::kCmdID || tag == Tag::kMeta || tag == Tag::kNoResp || tag == Tag::kFinal;
 }
 
+bool HoldsCommands(Tag tag) {
+  return tag == Tag::kSyncBody || tag == Tag::kAtomic || tag == Tag::kSequence;
+}
+
 // What may stand several times in one parent.
 bool IsRepeatable(Tag parent, Tag tag) {
-  switch (parent) {
-    case Tag::kSyncBody:
-    case Tag::kAtomic:
-    case Tag::kSequence:
-      return !IsPartOfContainer(tag);
-    case Tag::kUnknown:
-      return true;
-    default:
-      return tag == Tag::kItem || tag == Tag::kTargetRef || tag == Tag::kSourceRef ||
-             tag == Tag::kAnchor || tag == Tag::kEMI || tag == Tag::kMem;
-  }
+  if (HoldsCommands(parent)) return !IsPartOfContainer(tag);
+  return tag == Tag::kItem || tag == Tag::kTargetRef || tag == Tag::kSourceRef ||
+         tag == Tag::kAnchor || tag == Tag::kEMI || tag == Tag::kMem || parent == Tag::kUnknown;
 }
 
 class MessageReader {
  public:
-  explicit MessageReader(const Document& document) : document_(document) {}
+  MessageReader(const Document& document, const Limits& limits)
+      : document_(document), limits_(limits) {}
 
   absl::StatusOr<Message> Read();
 
@@ -83,6 +80,7 @@ class MessageReader {
   absl::Status ReadLocation(const Node& node, Location& location);
 
   absl::Status CheckUnique(const Node& parent) const;
+  absl::StatusOr<size_t> CountParts(const Node& parent);
   absl::string_view Trimmed(const Node& node) const {
     return absl::StripAsciiWhitespace(document_.Text(node));
   }
@@ -101,6 +99,8 @@ class MessageReader {
   }
 
   const Document& document_;
+  const Limits& limits_;
+  size_t commands_ = 0;
 };
 
 absl::Status MessageReader::CheckUnique(const Node& parent) const {
@@ -115,6 +115,24 @@ absl::Status MessageReader::CheckUnique(const Node& parent) const {
     seen.set(index);
   }
   return absl::OkStatus();
+}
+
+// The commands in a container, the items in a command. They are large: growing a vector of them
+// step by step costs more than counting first, and a short message could hold too many.
+absl::StatusOr<size_t> MessageReader::CountParts(const Node& parent) {
+  const bool is_container = HoldsCommands(parent.tag);
+  size_t count = 0;
+  for (const Node* child = document_.FirstChild(parent); child != nullptr;
+       child = document_.NextSibling(*child)) {
+    const bool counts = is_container ? !IsPartOfContainer(child->tag) : child->tag == Tag::kItem;
+    if (counts) ++count;
+  }
+  commands_ += count;
+  if (commands_ > limits_.max_commands) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", limits_.max_commands, " commands and items"));
+  }
+  return count;
 }
 
 int64_t MessageReader::NumberOf(const Node& node) const {
@@ -183,6 +201,8 @@ absl::Status MessageReader::ReadHeader(const Node& node, Header& header) {
 }
 
 absl::Status MessageReader::ReadBody(const Node& node, Message& message) {
+  ASSIGN_OR_RETURN(const size_t count, CountParts(node));
+  message.body.reserve(count);
   return ForEachChild(node, [&](const Node& part) {
     if (part.tag == Tag::kFinal) {
       message.final = true;
@@ -198,8 +218,9 @@ absl::Status MessageReader::ReadCommand(const Node& node, Command& command) {
     command.unknown_name =
         std::string(node.tag == Tag::kUnknown ? document_.Text(node) : NameOf(node.tag));
   }
-  const bool is_container =
-      command.kind == CommandKind::kAtomic || command.kind == CommandKind::kSequence;
+  const bool is_container = HoldsCommands(node.tag);
+  ASSIGN_OR_RETURN(const size_t count, CountParts(node));
+  is_container ? command.children.reserve(count) : command.items.reserve(count);
   return ForEachChild(node, [&](const Node& part) {
     if (is_container && !IsPartOfContainer(part.tag)) {
       return ReadCommand(part, command.children.emplace_back());
@@ -341,8 +362,8 @@ absl::Status MessageReader::ReadLocation(const Node& node, Location& location) {
 
 }  // namespace
 
-absl::StatusOr<Message> ReadMessage(const Document& document) {
-  return MessageReader(document).Read();
+absl::StatusOr<Message> ReadMessage(const Document& document, const Limits& limits) {
+  return MessageReader(document, limits).Read();
 }
 
 }  // namespace virmo::syncml

@@ -10,6 +10,7 @@ namespace virmo::syncml {
 // Makes a message of a document, whichever encoding it came by. InvalidArgument names the place
 // ("SyncBody/Replace: Item given ...") if the document is no SyncML, has no SyncHdr or SyncBody,
 // or gives twice what may be given once, since two readers could then understand two things.
-absl::StatusOr<Message> ReadMessage(const Document& document);
+// ResourceExhausted if there are more commands and items than `limits` allow.
+absl::StatusOr<Message> ReadMessage(const Document& document, const Limits& limits);
 
 }  // namespace virmo::syncml

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/tag.h"
 
-#include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
-#include <utility>
 
 namespace virmo::syncml {
 namespace {
@@ -84,20 +83,36 @@ constexpr std::string_view kDdfNames[] = {
     "Type",         "Value",        "VerDTD",  "VerNo",       "xml",       "ZeroOrMore",
     "ZeroOrN",      "ZeroOrOne"};
 
-using Entry = std::pair<std::string_view, Tag>;
+constexpr size_t kSlots = 256;
 
-// All tags, sorted by name when the program is compiled.
+// Spreads our names well enough that a look-up compares one or two.
+constexpr size_t SlotOf(std::string_view name) {
+  const auto octet = [name](size_t at) {
+    return static_cast<size_t>(static_cast<uint8_t>(name[at]));
+  };
+  return (name.size() * 67 + octet(0) * 5 + octet(name.size() - 1) * 29 + octet(name.size() / 2)) %
+         kSlots;
+}
+
+struct Entry {
+  std::string_view name;
+  Tag tag = Tag::kUnknown;
+};
+
+// All tags by name: open addressing, filled when the program is compiled.
 constexpr auto kByName = [] {
-  std::array<Entry, std::size(kSyncMlNames) + std::size(kMetInfNames)> entries;
-  size_t at = 0;
-  for (size_t i = 0; i < std::size(kSyncMlNames); ++i) {
-    entries[at++] = {kSyncMlNames[i], static_cast<Tag>(kFirstToken + i)};
-  }
+  std::array<Entry, kSlots> slots;
+  const auto put = [&slots](std::string_view name, size_t value) {
+    if (name.empty()) return;
+    size_t at = SlotOf(name);
+    while (!slots[at].name.empty()) at = (at + 1) % kSlots;
+    slots[at] = {.name = name, .tag = static_cast<Tag>(value)};
+  };
+  for (size_t i = 0; i < std::size(kSyncMlNames); ++i) put(kSyncMlNames[i], kFirstToken + i);
   for (size_t i = 0; i < std::size(kMetInfNames); ++i) {
-    entries[at++] = {kMetInfNames[i], static_cast<Tag>(kMetInfPage | (kFirstToken + i))};
+    put(kMetInfNames[i], kMetInfPage | (kFirstToken + i));
   }
-  std::ranges::sort(entries);
-  return entries;
+  return slots;
 }();
 
 template <size_t kSize>
@@ -118,8 +133,10 @@ Tag TagOf(int page, uint8_t token) {
 Tag TagOf(absl::string_view name) {
   if (name.empty()) return Tag::kUnknown;
   const std::string_view key(name.data(), name.size());
-  const auto found = std::ranges::lower_bound(kByName, key, {}, &Entry::first);
-  return found != kByName.end() && found->first == key ? found->second : Tag::kUnknown;
+  for (size_t at = SlotOf(key); !kByName[at].name.empty(); at = (at + 1) % kSlots) {
+    if (kByName[at].name == key) return kByName[at].tag;
+  }
+  return Tag::kUnknown;
 }
 
 absl::string_view NameOf(Tag tag) {

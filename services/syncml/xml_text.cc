@@ -61,7 +61,9 @@ void Append(absl::string_view piece, std::string& to) { to.append(piece.data(), 
 
 bool IsXmlText(absl::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    const size_t length = CharacterAt(text, at);
+    const unsigned octet = OctetAt(text, at);
+    const bool is_plain = octet >= 0x20 && octet < 0x80;  // nearly all that we see
+    const size_t length = is_plain ? 1 : CharacterAt(text, at);
     if (length == 0) return false;
     at += length;
   }
