@@ -114,6 +114,27 @@ TEST(WbxmlDecodeTest, StringTableIsReadFromAnyOffset) {
   EXPECT_EQ(CodeOf(WithBody(body("08"), preamble)), absl::StatusCode::kInvalidArgument);
 }
 
+// Written by Debian's xml2wbxml 0.11.8: WBXML 1.2, header URIs in the string table.
+TEST(WbxmlDecodeTest, ReadsWhatLibwbxmlWrites) {
+  const auto message =
+      Read(Hex("02a4016a1d75726e3a783a6465766963652d6f6e6500687474703a2f2f73"
+               "2f646d006d6c7103312e3200017203444d2f312e32000165033100015b03"
+               "3100016e5783000101675783110101016b694b033100015c033100014c03"
+               "3000014a0353796e6348647200016f83110168830001495a000147036236"
+               "340001530373796e636d6c3a617574682d6d643500015003455249544642"
+               "55574678675a476873634852346649413d3d0001010100004f0334303100"
+               "0101534b03320001546e57032e2f446576496e666f2f4d616e0001010101"
+               "120101"));
+  ASSERT_TRUE(message.ok()) << message.status();
+  EXPECT_EQ(message->header.target.uri, "urn:x:device-one");
+  EXPECT_EQ(message->header.source.uri, "http://s/dm");
+  ASSERT_EQ(message->body.size(), 2U);
+  EXPECT_EQ(message->body[0].target_refs, std::vector<std::string>{"http://s/dm"});
+  EXPECT_EQ(message->body[0].chal->meta.next_nonce, "ERITFBUWFxgZGhscHR4fIA==");
+  EXPECT_EQ(message->body[0].data, "401");
+  EXPECT_EQ(message->body[1].items.at(0).target->uri, "./DevInfo/Man");
+}
+
 TEST(WbxmlDecodeTest, PagesSwitchAndStay) {
   // Meta on page 1, then a switch back for Data.
   const std::string item = absl::StrCat(Hex("5a 0001 47"), Str("int"), Hex("01 52"), Str("7"),
