@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/cli/command_watch.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+#include "services/cli/exit_code.h"
+#include "services/cli/format.h"
+#include "services/cli/watcher.h"
+#include "services/cli/width.h"
+#include "services/runtime/status_macros.h"
+#include "services/runtime/uuid.h"
+#include "virmo/v1/fleet_service.grpc.pb.h"
+
+namespace virmo::cli {
+namespace {
+
+bool HasEnded(const v1::Command& command) {
+  return command.state() == v1::Command::STATE_CONFIRMED ||
+         command.state() == v1::Command::STATE_FAILED ||
+         command.state() == v1::Command::STATE_CANCELLED || command.has_end_time();
+}
+
+// Shows a command's way as it becomes known, each step once however often it is told.
+class TimelineView {
+ public:
+  explicit TimelineView(Context& context)
+      : context_(context), progress_(context.err(), context.ProgressStyle()) {}
+
+  void Update(const v1::Command& command) {
+    if (command.timeline_size() > shown_) progress_.Clear();
+    for (; shown_ < command.timeline_size(); ++shown_) {
+      context_.Tell(StepText(command, command.timeline(shown_)));
+    }
+    command_ = command;
+    if (HasEnded(command)) {
+      progress_.Clear();
+    } else if (command.progress_percent() > 0 || command.action().has_provision()) {
+      ShowProgress();
+    }
+  }
+
+  void Tick() {
+    if (!command_.has_create_time() || command_.progress_percent() > 0) return;
+    progress_.Wait(absl::StrCat("  waiting ",
+                                Seconds(absl::Now() - ToTime(command_.create_time()))));
+  }
+
+ private:
+  void ShowProgress() {
+    if (command_.state() != v1::Command::STATE_ACCEPTED) return;
+    progress_.Set("  progress", command_.progress_percent(), "");
+  }
+
+  Context& context_;
+  Progress progress_;
+  v1::Command command_;
+  int shown_ = 0;
+};
+
+// What tells the user how to come back to a command that goes on without us.
+absl::Status WithWatchHint(absl::Status status, const std::string& name) {
+  if (status.code() != absl::StatusCode::kDeadlineExceeded &&
+      status.code() != absl::StatusCode::kCancelled &&
+      status.code() != absl::StatusCode::kUnavailable) {
+    return status;
+  }
+  return WithHint(std::move(status),
+                  absl::StrCat("the command goes on; see it with: virmo command watch ",
+                               PartAfter(name, "devices"), " ", LastPart(name)));
+}
+
+absl::StatusOr<v1::Command> Queue(const Peer& server, const Task& task) {
+  v1::CreateCommandRequest request;
+  request.set_parent(task.device);
+  *request.mutable_command()->mutable_action() = task.action;
+  request.set_request_id(NewUuid());
+  return server.Call(&v1::FleetService::Stub::CreateCommand, request, task.goal);
+}
+
+}  // namespace
+
+std::string StepText(const v1::Command& command, const v1::Command::Step& step) {
+  const absl::Duration since = ToTime(step.time()) - ToTime(command.create_time());
+  std::string text =
+      absl::StrFormat("  %-10s %8s", StateWord(step.state()),
+                      Seconds(std::max(since, absl::ZeroDuration())));
+  if (!step.detail().empty()) absl::StrAppend(&text, "  ", Printable(step.detail()));
+  return text + "\n";
+}
+
+absl::Status FollowCommand(Context& context, const Peer& server, const std::string& name,
+                           absl::string_view goal, v1::Command* seen) {
+  v1::FleetService::Stub stub(server.channel());
+  v1::WatchCommandRequest request;
+  request.set_name(name);
+  TimelineView view(context);
+  view.Update(*seen);
+  using CommandWatcher = Watcher<v1::WatchCommandResponse>;
+  CommandWatcher watcher(
+      context, server,
+      {.open = [&](auto* client, auto* queue, void* tag) {
+         return stub.AsyncWatchCommand(client, request, queue, tag);
+       },
+       .on_message = [&](const v1::WatchCommandResponse& response) {
+         if (response.has_command()) {
+           *seen = response.command();
+           view.Update(*seen);
+         }
+         return HasEnded(*seen);
+       },
+       .on_tick = [&] { view.Tick(); },
+       // The server ends the stream when the command has: nothing is read back of some.
+       .on_end = [&] { return seen->state() == v1::Command::STATE_APPLIED; }});
+  const absl::Status watched = watcher.Run(goal);
+  if (!watched.ok()) return WithWatchHint(watched, name);
+  return OutcomeOf(*seen, goal);
+}
+
+absl::StatusOr<v1::Command> RunTask(Context& context, const Peer& server, const Task& task) {
+  ASSIGN_OR_RETURN(v1::Command command, Queue(server, task));
+  if (!task.wait) {
+    const std::string id = LastPart(command.name());
+    context.Show(command, id, id + "\n");
+    return command;
+  }
+  context.Tell(absl::StrCat(Printable(task.goal), "  (command ", LastPart(command.name()), ")\n"));
+  const absl::Status outcome =
+      FollowCommand(context, server, command.name(), task.goal, &command);
+  if (context.json()) context.Print(ToJson(command));
+  if (!outcome.ok()) return outcome;
+  return command;
+}
+
+}  // namespace virmo::cli

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "services/cli/peer.h"
+
+#include "absl/strings/str_cat.h"
+
+#include "services/runtime/channel.h"
+#include "services/runtime/error.h"
+#include "services/runtime/status_macros.h"
+
+namespace virmo::cli {
+
+absl::StatusOr<Peer> Peer::Connect(const config::v1::Endpoint& endpoint,
+                                   std::optional<absl::Duration> timeout) {
+  ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, MakeChannel(endpoint));
+  return Peer(std::move(channel), endpoint.address(), timeout.value_or(absl::Seconds(30)));
+}
+
+void Peer::SetTimeout(grpc::ClientContext& context) const { SetDeadline(context, timeout_); }
+
+bool Peer::IsBackSoon() const {
+  if (channel_->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) return false;
+  return channel_->WaitForConnected(absl::ToChronoTime(absl::Now() + absl::Seconds(2)));
+}
+
+absl::Status Peer::Explain(const grpc::Status& status, absl::string_view goal) const {
+  const absl::Status error = FromGrpc(status);
+  // What gRPC says of itself comes without our reason.
+  const bool from_grpc = status.error_details().empty();
+  const std::string what = absl::StrCat("cannot ", goal);
+  if (from_grpc && error.code() == absl::StatusCode::kUnavailable) {
+    return Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
+                 absl::StrCat(what, ": nobody answers at ", address_, ": ", status.error_message()),
+                 {{"address", address_}});
+  }
+  if (from_grpc && error.code() == absl::StatusCode::kDeadlineExceeded) {
+    return Error(v1::ErrorInfo::REASON_TIMED_OUT,
+                 absl::StrCat(what, ": no answer from ", address_, " in ",
+                              absl::FormatDuration(timeout_)),
+                 {{"address", address_}});
+  }
+  return Annotate(error, what);
+}
+
+}  // namespace virmo::cli

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// virmo tree …
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+#include "services/cli/command.h"
+#include "services/cli/command_watch.h"
+#include "services/cli/context.h"
+#include "services/cli/exit_code.h"
+#include "services/cli/format.h"
+#include "services/runtime/status_macros.h"
+#include "virmo/v1/fleet_service.grpc.pb.h"
+
+namespace virmo::cli {
+namespace {
+
+// Follows a command without telling of each step: its values are what counts.
+absl::StatusOr<v1::Command> RunQuietly(Context& context, const Peer& server, const Task& task) {
+  Settings settings = context.settings();
+  settings.quiet = true;
+  settings.json = false;
+  Context silent(settings, {.out = context.err(), .err = context.err()});
+  return RunTask(silent, server, task);
+}
+
+absl::Status GetNodes(Context& context, const Arguments& arguments) {
+  Task task;
+  task.device = FullName("devices", arguments.Text("DEVICE"));
+  for (const std::string& uri : arguments.All("URI")) task.action.mutable_get()->add_uris(uri);
+  task.goal = absl::StrCat("read ", absl::StrJoin(arguments.All("URI"), ", "), " on \"",
+                           LastPart(task.device), "\"");
+  task.wait = !arguments.Has("--no-wait");
+  ASSIGN_OR_RETURN(const Peer server, context.Server());
+  if (!task.wait) return RunTask(context, server, task).status();
+  ASSIGN_OR_RETURN(const v1::Command command, RunQuietly(context, server, task));
+  v1::GetCommandRequest request;
+  request.set_name(command.name());
+  ASSIGN_OR_RETURN(const v1::Command full,
+                   server.Call(&v1::FleetService::Stub::GetCommand, request, task.goal));
+  const std::vector<v1::Command::NodeResult> nodes(full.node_results().begin(),
+                                                   full.node_results().end());
+  // A script wants the bare value of a node.
+  if (context.quiet() && !context.json()) {
+    for (const v1::Command::NodeResult& node : nodes) context.Print(node.value() + "\n");
+    return absl::OkStatus();
+  }
+  context.ShowList<v1::Command::NodeResult>(
+      nodes, {"URI", "FORMAT", "STATUS", "VALUE"},
+      [](const v1::Command::NodeResult& node) -> std::vector<std::string> {
+        return {node.uri(), node.format(), absl::StrCat(node.dm_status()), node.value()};
+      },
+      [](const v1::Command::NodeResult& node) { return node.value(); });
+  return absl::OkStatus();
+}
+
+absl::Status SetNode(Context& context, const Arguments& arguments) {
+  Task task;
+  task.device = FullName("devices", arguments.Text("DEVICE"));
+  v1::Action::Replace& replace = *task.action.mutable_replace();
+  replace.set_uri(arguments.Text("URI"));
+  replace.set_value(arguments.Text("VALUE"));
+  replace.set_format(arguments.Has("--format") ? arguments.Text("--format") : "chr");
+  task.goal = absl::StrCat("set ", replace.uri(), " on \"", LastPart(task.device), "\"");
+  task.wait = !arguments.Has("--no-wait");
+  ASSIGN_OR_RETURN(const Peer server, context.Server());
+  return RunTask(context, server, task).status();
+}
+
+}  // namespace
+
+std::vector<Command> TreeCommands() {
+  return {
+      {"tree get",
+       "Read nodes of a device's management tree; -q prints the bare values",
+       {DeviceParameter(),
+        {.name = "URI", .help = "Nodes, as ./DevInfo/Man", .required = true, .many = true},
+        NoWaitOption()},
+       GetNodes},
+      {"tree set",
+       "Write a leaf of a device's management tree",
+       {DeviceParameter(),
+        {.name = "URI", .help = "The node", .required = true},
+        {.name = "VALUE", .help = "Its new value", .required = true},
+        {.name = "--format",
+         .kind = Kind::kChoice,
+         .help = "The value's format. Default chr",
+         .choices = {"chr", "int", "bool", "b64", "xml"}},
+        NoWaitOption()},
+       SetNode},
+  };
+}
+
+}  // namespace virmo::cli
