@@ -123,6 +123,8 @@ absl::StatusOr<UserPassword> ParseBasicCred(absl::string_view data) {
 std::string FormatHmacHeader(const HmacHeader& header) {
   std::string quoted;
   for (const char c : header.username) {
+    // A line break would end the header; a name that has one cannot authenticate by it.
+    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) continue;
     if (c == '"' || c == '\\') quoted.push_back('\\');
     quoted.push_back(c);
   }
@@ -135,11 +137,11 @@ absl::StatusOr<HmacHeader> ParseHmacHeader(absl::string_view value) {
   std::optional<std::string> username;
   std::optional<std::string> mac;
   for (absl::string_view rest = absl::StripAsciiWhitespace(value); !rest.empty();) {
-    ASSIGN_OR_RETURN(auto parameter, TakeParameter(rest));
-    auto& [key, text] = parameter;
-    if (key == "algorithm") RETURN_IF_ERROR(AssignOnce(algorithm, std::move(text), key));
-    if (key == "username") RETURN_IF_ERROR(AssignOnce(username, std::move(text), key));
-    if (key == "mac") RETURN_IF_ERROR(AssignOnce(mac, std::move(text), key));
+    ASSIGN_OR_RETURN(const auto parameter, TakeParameter(rest));
+    const auto& [key, text] = parameter;
+    if (key == "algorithm") RETURN_IF_ERROR(AssignOnce(algorithm, text, key));
+    if (key == "username") RETURN_IF_ERROR(AssignOnce(username, text, key));
+    if (key == "mac") RETURN_IF_ERROR(AssignOnce(mac, text, key));
   }
   if (!username || !mac) {
     return absl::InvalidArgumentError("x-syncml-hmac: username and mac are both needed");

@@ -134,6 +134,11 @@ TEST(HmacHeaderTest, WritesTheFormOfTheText) {
             "algorithm=MD5, username=\"vm-device-01\", mac=AA==");
 }
 
+TEST(HmacHeaderTest, AUserNameCannotAddAHeader) {
+  EXPECT_EQ(FormatHmacHeader({.username = "dev\r\nX-Evil: 1", .mac = "AA=="}),
+            "algorithm=MD5, username=\"devX-Evil: 1\", mac=AA==");
+}
+
 TEST(HmacHeaderTest, TakesAnyOrderBareNamesAndNoAlgorithm) {
   const auto parsed = ParseHmacHeader("mac=AA==,Username = dev ,extra=1");
   ASSERT_TRUE(parsed.ok()) << parsed.status();

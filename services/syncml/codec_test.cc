@@ -315,6 +315,13 @@ TEST(XmlDecodeTest, TooManyElementsAreRefused) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST(XmlDecodeTest, LimitsOfZeroRefuseTheRoot) {
+  EXPECT_EQ(Decode("<SyncML/>", Encoding::kXml, {.max_depth = 0}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Decode("<SyncML/>", Encoding::kXml, {.max_elements = 0}).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 TEST(XmlDecodeTest, ManyTinyCommandsCannotFillTheMemory) {
   std::string commands;
   for (int i = 0; i < 10001; ++i) commands += "<Get/>";

@@ -22,13 +22,12 @@ bool IsSecretUri(absl::string_view uri) {
 
 // Whether an item's data must not be shown: by its address, by what a TNDS document in it sets,
 // or as an answer that the user typed (it may be a PIN).
-bool IsSecret(const Command& command, const Item& item) {
+bool IsSecret(const Command& command, const Item& item, absl::string_view data) {
   if (command.kind == CommandKind::kStatus && command.cmd == "Alert") return true;
   if (item.target && IsSecretUri(item.target->uri)) return true;
   if (item.source && IsSecretUri(item.source->uri)) return true;
-  return absl::StrContains(TypeOf(command, item), "dmtnds")
-             ? IsSecretUri(*item.data)
-             : absl::StrContains(*item.data, "AAuth");
+  return absl::StrContains(TypeOf(command, item), "dmtnds") ? IsSecretUri(data)
+                                                            : absl::StrContains(data, "AAuth");
 }
 
 class Dumper {
@@ -123,7 +122,8 @@ void Dumper::DumpItem(const Command& command, const Item& item, int depth) {
   absl::StrAppend(&line, MetaText(item.meta));
   if (item.data) {
     absl::StrAppend(
-        &line, " data=", IsSecret(command, item) ? std::string(kRedacted) : DataText(*item.data));
+        &line, " data=",
+        IsSecret(command, item, *item.data) ? std::string(kRedacted) : DataText(*item.data));
   }
   if (item.more_data) absl::StrAppend(&line, " more_data");
   Line(depth, line);

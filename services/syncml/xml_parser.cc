@@ -29,11 +29,13 @@ class Parse {
   }
   static void OnEnd(void* self, const XML_Char* name) {
     Parse& parse = Self(self);
+    if (!parse.status_.ok()) return;
     --parse.depth_;
     parse.Check(parse.handler_.OnEnd(name));
   }
   static void OnText(void* self, const XML_Char* text, int size) {
     Parse& parse = Self(self);
+    if (!parse.status_.ok()) return;
     parse.Check(parse.handler_.OnText(absl::string_view(text, static_cast<size_t>(size))));
   }
   static void OnDoctype(void* self, const XML_Char*, const XML_Char*, const XML_Char*, int) {
@@ -53,6 +55,7 @@ class Parse {
 };
 
 void Parse::Start(const XML_Char* name, const XML_Char** attributes) {
+  if (!status_.ok()) return;
   if (++elements_ > limits_.max_elements) {
     return Check(absl::ResourceExhaustedError(
         absl::StrCat("more than ", limits_.max_elements, " elements")));
@@ -64,7 +67,8 @@ void Parse::Start(const XML_Char* name, const XML_Char** attributes) {
   Check(handler_.OnStart(name, attributes));
 }
 
-// Expat may still deliver an event or two after it was stopped; the first error counts.
+// Expat may still deliver an event or two after it was stopped, such as the end of an empty
+// element; the handler must not see them.
 void Parse::Check(const absl::Status& status) {
   if (status.ok() || !status_.ok()) return;
   status_ = AtPosition(status.code(), status.message());

@@ -60,6 +60,10 @@ TEST(XmlParserTest, NothingIsReportedAfterAnError) {
   Recorder recorder;
   EXPECT_FALSE(ParseXml("<a><bad>x</bad><c/></a>", {}, recorder).ok());
   EXPECT_THAT(recorder.log, Not(HasSubstr("<c>")));
+
+  Recorder empty_element;
+  EXPECT_FALSE(ParseXml("<bad/>", {}, empty_element).ok());
+  EXPECT_EQ(empty_element.log, "<bad>");
 }
 
 TEST(XmlParserTest, RefusesEveryDoctype) {

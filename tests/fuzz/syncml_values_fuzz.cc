@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The smaller things that peers send: package #0, node URIs, x-syncml-hmac, OpResult, base64.
+#include <algorithm>
 #include <cstdint>
 
+#include "absl/strings/ascii.h"
 #include "services/syncml/auth.h"
 #include "services/syncml/generic_alert.h"
 #include "services/syncml/notification.h"
@@ -38,8 +40,12 @@ void CheckHmacHeader(absl::string_view text) {
   const auto header = ParseHmacHeader(text);
   if (!header.ok()) return;
   const auto again = ParseHmacHeader(FormatHmacHeader(*header));
-  // A bare value may hold what only a quoted one could carry back.
+  // A bare value may hold what only a quoted one could carry back, and control characters are
+  // never written.
   if (header->mac.find_first_of(" ,\"") != std::string::npos) return;
+  const auto is_control = [](unsigned char c) { return absl::ascii_iscntrl(c); };
+  const std::string all = header->username + header->mac;
+  if (std::any_of(all.begin(), all.end(), is_control)) return;
   Require(again.ok() && again->username == header->username, "a header is stable");
 }
 
