@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "services/server/fleet/command_queue.h"
+#include "services/server/fleet/device_registry.h"
+#include "services/server/fleet/inventory.h"
+#include "services/server/images/image_library.h"
+#include "virmo/v1/command.pb.h"
+
+namespace virmo::server {
+
+// Checks an action before it is queued, so that what is queued can be sent, and finds the virtual
+// machine it means. Thread-safe.
+class CommandValidator {
+ public:
+  CommandValidator(DeviceRegistry& devices, Inventory& inventory, CommandQueue& queue,
+                   ImageLibrary& images)
+      : devices_(devices), inventory_(inventory), queue_(queue), images_(images) {}
+
+  // The id of the virtual machine that `action` makes or acts on; empty for Get and Replace.
+  // INVALID_ARGUMENT naming the field, NOT_FOUND (device, image, virtual machine, telling what
+  // there is), ALREADY_EXISTS for an id or name that is taken, FAILED_PRECONDITION for a name that
+  // several have.
+  absl::StatusOr<std::string> Check(const std::string& device, const v1::Action& action);
+
+ private:
+  struct Candidate {
+    std::string id;
+    std::string name;
+  };
+
+  absl::StatusOr<std::vector<Candidate>> Known(const std::string& device);
+  absl::StatusOr<std::string> Resolve(const std::string& device, const std::string& wanted);
+  absl::StatusOr<std::string> CheckProvision(const std::string& device,
+                                             const v1::Action::Provision& provision);
+  absl::Status CheckPackage(const v1::Action::Provision& provision);
+
+  DeviceRegistry& devices_;
+  Inventory& inventory_;
+  CommandQueue& queue_;
+  ImageLibrary& images_;
+};
+
+}  // namespace virmo::server

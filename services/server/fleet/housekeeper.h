@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "services/runtime/mutex.h"
+#include "services/runtime/sqlite.h"
+#include "services/server/store/clock.h"
+
+namespace virmo::server {
+
+// Keeps every table bounded: removes commands that ended and alerts that came longer ago than
+// `retention`, and DM sessions nobody has gone on with for an hour. Safe to call at any time.
+absl::Status Prune(Database& database, absl::Time now, absl::Duration retention);
+
+// Prunes once an hour on a thread of its own, until destruction.
+class Housekeeper {
+ public:
+  Housekeeper(Database& database, Clock clock, absl::Duration retention);
+  ~Housekeeper();
+  Housekeeper(const Housekeeper&) = delete;
+  Housekeeper& operator=(const Housekeeper&) = delete;
+
+ private:
+  void Run();
+
+  Database& database_;
+  const Clock clock_;
+  const absl::Duration retention_;
+  Mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace virmo::server
