@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "policy-engine/clock.h"
+#include "policy-engine/policy_store.h"
+#include "policy-engine/pools.h"
+#include "virmo/v1/policy_enforcement_service.pb.h"
+
+namespace virmo::policy_engine {
+
+// Decides whether a transition may happen, and reserves what it needs. Each decision is one change
+// of the store, so that a lock comes wholly before or wholly after it. Thread-safe.
+class Admission {
+ public:
+  // All must outlive it.
+  Admission(PolicyStore& store, Pools& pools, Clock clock)
+      : store_(store), pools_(pools), clock_(std::move(clock)) {}
+
+  // See PolicyEnforcementService.Admit. Repeating with the same operation checks the lock again
+  // and reserves nothing more. FAILED_PRECONDITION (VM_LOCKED): locked, or without a record, which
+  // counts as locked; RESOURCE_EXHAUSTED (INSUFFICIENT_RESOURCES); ALREADY_EXISTS: another
+  // operation made a virtual machine of this id.
+  absl::StatusOr<v1::AdmitResponse> Admit(const v1::AdmitRequest& request);
+
+ private:
+  absl::StatusOr<Record> AdmitNew(const std::string& id, const v1::AdmitRequest& request);
+  absl::StatusOr<Record> AdmitExisting(const std::string& id, const v1::AdmitRequest& request);
+  absl::StatusOr<Record> MakeRecord(const std::string& id, const v1::AdmitRequest& request,
+                                    const v1::EffectivePolicy& source);
+
+  PolicyStore& store_;
+  Pools& pools_;
+  const Clock clock_;
+};
+
+}  // namespace virmo::policy_engine

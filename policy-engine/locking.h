@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "google/longrunning/operations.pb.h"
+#include "policy-engine/clock.h"
+#include "policy-engine/enforcement.h"
+#include "policy-engine/policy_store.h"
+#include "services/runtime/journal.h"
+
+namespace virmo::policy_engine {
+
+// Decides locks (VirMO-HLF-14, HLF-15). A decision is durable, with its operation, when the call
+// returns; Enforcement ends the operation. A later contrary decision ends an unfinished operation
+// as CANCELLED. Thread-safe.
+class Locking {
+ public:
+  struct Parts {
+    PolicyStore& store;
+    OperationJournal& journal;
+    Enforcement& enforcement;
+  };
+
+  Locking(const Parts& parts, Clock clock) : parts_(parts), clock_(std::move(clock)) {}
+
+  // Legal in every state. The operation is done at once if the virtual machine is locked that way
+  // already and the lock is in force. VM_NOT_FOUND; POLICY_FORBIDS for the management virtual
+  // machine.
+  absl::StatusOr<google::longrunning::Operation> Lock(const v1::LockVirtualMachineRequest& request);
+
+  // As Lock.
+  absl::StatusOr<google::longrunning::Operation> Unlock(
+      const v1::UnlockVirtualMachineRequest& request);
+
+  // Takes `mode`, `reason` and the grant to the user. UNIMPLEMENTED for a secret.
+  absl::StatusOr<v1::PolicyStatus> UpdateSettings(const v1::UpdateLockSettingsRequest& request);
+
+ private:
+  // Runs `decide` unless the request was answered before. `decide` changes the record and returns
+  // whether it did.
+  template <typename Request, typename Decide>
+  absl::StatusOr<google::longrunning::Operation> Run(const Request& request, v1::OperationKind kind,
+                                                     Decide decide);
+  absl::Status CheckNotManagement(const Record& record);
+  void Renew(Record& record);
+
+  const Parts parts_;
+  const Clock clock_;
+};
+
+}  // namespace virmo::policy_engine
