@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -11,7 +12,7 @@
 
 namespace virmo::syncml {
 
-enum class Encoding { kXml, kWbxml };
+enum class Encoding : uint8_t { kXml, kWbxml };
 
 // What a peer may make us hold. Decoded text is bounded by max_bytes as well, so that a string
 // table cannot be used to blow a small message up.

@@ -56,8 +56,9 @@ absl::Status DocumentBuilder::Start(Tag tag, absl::string_view name) {
   }
   AddNode(tag);
   if (tag != Tag::kUnknown) return absl::OkStatus();
-  if (!IsXmlText(name))
+  if (!IsXmlText(name)) {
     return absl::InvalidArgumentError("element with a name that XML cannot hold");
+  }
   document_.nodes_.back().text_size = static_cast<uint32_t>(name.size());
   document_.texts_.append(name.data(), name.size());
   return CheckText();

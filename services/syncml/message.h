@@ -65,7 +65,7 @@ struct Chal {
   bool operator==(const Chal&) const = default;
 };
 
-enum class CommandKind {
+enum class CommandKind : uint8_t {
   kAdd,
   kAlert,
   kAtomic,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/notification.h"
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/auth.h"
 
@@ -59,7 +59,7 @@ std::string TriggerOf(const Notification& n) {
 }  // namespace
 
 std::string SessionIdOf(const Notification& notification) {
-  return absl::StrFormat("%X", notification.session_id);
+  return absl::AsciiStrToUpper(absl::StrCat(absl::Hex(notification.session_id)));
 }
 
 absl::StatusOr<std::string> Encode(const Notification& notification, absl::string_view secret,

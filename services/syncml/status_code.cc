@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/status_code.h"
 
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,12 +18,7 @@ std::optional<int> ParseDigits(absl::string_view text, size_t digits) {
   return value;
 }
 
-struct Entry {
-  StatusCode code;
-  const char* meaning;
-};
-
-constexpr Entry kMeanings[] = {
+constexpr std::pair<StatusCode, const char*> kMeanings[] = {
     {StatusCode::kInProgress, "in progress"},
     {StatusCode::kOk, "OK"},
     {StatusCode::kItemAdded, "item added"},
@@ -97,8 +94,8 @@ std::optional<AlertCode> ParseAlertCode(absl::string_view data) {
 }
 
 absl::string_view Meaning(StatusCode code) {
-  for (const Entry& entry : kMeanings) {
-    if (entry.code == code) return entry.meaning;
+  for (const auto& [known, meaning] : kMeanings) {
+    if (known == code) return meaning;
   }
   return MeaningOfClass(Number(code) / 100);
 }

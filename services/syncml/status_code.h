@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -9,8 +10,8 @@
 namespace virmo::syncml {
 
 // The Status codes that DM uses (OMA DM RepPro 1.2, §10). A peer may send any other number: the
-// enumeration has a fixed underlying type, so that every int is a valid value.
-enum class StatusCode : int {
+// enumeration has a fixed underlying type, so that any number of three digits is a valid value.
+enum class StatusCode : int16_t {
   kInProgress = 101,
   kOk = 200,
   kItemAdded = 201,
@@ -52,7 +53,7 @@ enum class StatusCode : int {
 };
 
 // The Alert codes of OMA DM 1.2 (RepPro §8).
-enum class AlertCode : int {
+enum class AlertCode : int16_t {
   kDisplay = 1100,
   kConfirm = 1101,
   kTextInput = 1102,

@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "services/runtime/status_macros.h"
-#include "services/syncml/xml_text.h"
+#include "services/syncml/codec.h"
 
 namespace virmo::syncml {
 namespace {
@@ -39,7 +39,7 @@ int EscapeAt(absl::string_view text, size_t at) {
   if (at + 2 >= text.size()) return -1;
   const int high = HexValue(text[at + 1]);
   const int low = HexValue(text[at + 2]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
+  return high < 0 || low < 0 ? -1 : (high * 16) + low;
 }
 
 // A segment in canonical form.

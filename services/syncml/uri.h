@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ struct UriLimits {
 
 // A checked node URI. "./A/B" and "A/B" give the same value.
 struct NodeUri {
-  enum class Query { kNone, kProp, kList };
+  enum class Query : uint8_t { kNone, kProp, kList };
 
   std::vector<std::string> segments{};  // canonically %-escaped; none for the root
   Query query = Query::kNone;

@@ -6,7 +6,6 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/base64.h"
 #include "services/syncml/wbxml_scanner.h"
@@ -25,7 +24,7 @@ bool IsElementName(absl::string_view name) {
   };
   return !name.empty() &&
          (absl::ascii_isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
-         std::all_of(name.begin(), name.end(), is_inner);
+         std::ranges::all_of(name, is_inner);
 }
 
 // Tells a builder what the octets say, element by element, without recursion.
@@ -145,7 +144,9 @@ absl::StatusOr<std::string> Parser::NameOfTag(uint8_t token) {
   }
   absl::string_view name = NameOf(TagOf(page_, code));
   if (page_ == wbxml::kPageDdf || (is_tnds_ && page_ == 0)) name = DdfName(code);
-  return name.empty() ? absl::StrFormat("wbxml-tag-%02X-%02X", page_, code) : std::string(name);
+  return name.empty() ? absl::StrCat("wbxml-tag-", absl::Hex(page_, absl::kZeroPad2), "-",
+                                     absl::Hex(code, absl::kZeroPad2))
+                      : std::string(name);
 }
 
 absl::Status Parser::OnTag(uint8_t token) {

@@ -11,7 +11,7 @@
 namespace virmo::syncml {
 
 // What the header of a WBXML document says it is.
-enum class WbxmlDialect { kUnknown, kSyncMl, kDdf };
+enum class WbxmlDialect : uint8_t { kUnknown, kSyncMl, kDdf };
 
 // Walks over the octets of a WBXML document and never past their end. Results point into the
 // octets given. Errors are InvalidArgument and name the octet.

@@ -187,7 +187,7 @@ TEST(WbxmlDecodeTest, UnknownCommandsAreKept) {
   const auto message = Read(WithBody(Hex("7e 4b 033700 01 01 5f 4b 033800 01 01")));
   ASSERT_TRUE(message.ok()) << message.status();
   ASSERT_EQ(message->body.size(), 2U);
-  EXPECT_EQ(message->body[0].unknown_name, "wbxml-tag-00-3E");
+  EXPECT_EQ(message->body[0].unknown_name, "wbxml-tag-00-3e");
   EXPECT_EQ(message->body[0].cmd_id, "7");
   EXPECT_EQ(message->body[1].unknown_name, "Put");
 }

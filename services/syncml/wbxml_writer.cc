@@ -34,8 +34,14 @@ void WbxmlWriter::End(Tag) { Put(wbxml::kEnd); }
 void WbxmlWriter::Empty(Tag tag) { PutTag(tag, false); }
 
 void WbxmlWriter::Leaf(Tag tag, absl::string_view text) {
-  if (text.empty()) return Empty(tag);
-  if (text.find('\0') != absl::string_view::npos) return OctetLeaf(tag, text);
+  if (text.empty()) {
+    Empty(tag);
+    return;
+  }
+  if (text.find('\0') != absl::string_view::npos) {
+    OctetLeaf(tag, text);
+    return;
+  }
   Start(tag);
   Put(wbxml::kStrI);
   octets_.append(text.data(), text.size());
@@ -44,7 +50,10 @@ void WbxmlWriter::Leaf(Tag tag, absl::string_view text) {
 }
 
 void WbxmlWriter::OctetLeaf(Tag tag, absl::string_view octets) {
-  if (octets.empty()) return Empty(tag);
+  if (octets.empty()) {
+    Empty(tag);
+    return;
+  }
   Start(tag);
   Put(wbxml::kOpaque);
   PutNumber(static_cast<uint32_t>(octets.size()));

@@ -57,14 +57,14 @@ class Parse {
 void Parse::Start(const XML_Char* name, const XML_Char** attributes) {
   if (!status_.ok()) return;
   if (++elements_ > limits_.max_elements) {
-    return Check(absl::ResourceExhaustedError(
+    Check(absl::ResourceExhaustedError(
         absl::StrCat("more than ", limits_.max_elements, " elements")));
-  }
-  if (++depth_ > limits_.max_depth) {
-    return Check(absl::ResourceExhaustedError(
+  } else if (++depth_ > limits_.max_depth) {
+    Check(absl::ResourceExhaustedError(
         absl::StrCat("elements nested deeper than ", limits_.max_depth)));
+  } else {
+    Check(handler_.OnStart(name, attributes));
   }
-  Check(handler_.OnStart(name, attributes));
 }
 
 // Expat may still deliver an event or two after it was stopped, such as the end of an empty

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/xml_text.h"
 
+#include "services/syncml/codec.h"
+
 namespace virmo::syncml {
 namespace {
 
@@ -109,7 +111,10 @@ void AppendEscapedAttribute(absl::string_view text, std::string& to) {
 
 void AppendUtf8(uint32_t code, std::string& to) {
   const auto push = [&to](uint32_t octet) { to.push_back(static_cast<char>(octet)); };
-  if (code < 0x80) return push(code);
+  if (code < 0x80) {
+    push(code);
+    return;
+  }
   if (code < 0x800) {
     push(0xC0 | code >> 6);
   } else {

@@ -9,9 +9,6 @@
 // Text as XML 1.0 wants it.
 namespace virmo::syncml {
 
-// Whether every character of `text` is valid UTF-8 and one that XML can hold.
-bool IsXmlText(absl::string_view text);
-
 // Appends `text` as character data: & < > escaped, CR as a character reference (a parser would
 // make it LF), octets and characters that XML cannot hold replaced by U+FFFD.
 void AppendEscapedXml(absl::string_view text, std::string& to);

@@ -7,7 +7,7 @@
 
 namespace virmo::syncml {
 
-XmlWriter::XmlWriter() : text_("<?xml version=\"1.0\" encoding=\"UTF-8\"?>") {}
+XmlWriter::XmlWriter() : text_(R"(<?xml version="1.0" encoding="UTF-8"?>)") {}
 
 void XmlWriter::StartName(Tag tag) {
   absl::StrAppend(&text_, "<", NameOf(tag));
@@ -28,7 +28,10 @@ void XmlWriter::Empty(Tag tag) {
 }
 
 void XmlWriter::Leaf(Tag tag, absl::string_view text) {
-  if (text.empty()) return Empty(tag);
+  if (text.empty()) {
+    Empty(tag);
+    return;
+  }
   Start(tag);
   AppendEscapedXml(text, text_);
   End(tag);
