@@ -12,7 +12,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
+#include "services/cli/completion.h"
 #include "services/cli/exit_code.h"
 #include "services/runtime/error.h"
 
@@ -88,7 +90,7 @@ void AddParameter(CLI::App& app, const Parameter& parameter, Values& values) {
   option->required(parameter.required);
   option->type_name(parameter.IsOption() ? TypeName(parameter) : "");
   if (!parameter.many) {
-    option->expected(1);
+    option->expected(1)->allow_extra_args(false);
     if (parameter.IsOption()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
   if (parameter.kind == Kind::kChoice) option->check(CLI::IsMember(parameter.choices));
@@ -157,6 +159,23 @@ absl::StatusOr<Settings> SettingsOf(const Parsed& parsed) {
   return settings;
 }
 
+// What is wrong with a command line that CLI11 refused.
+absl::Status Complaint(const CLI::ParseError& error, const std::vector<std::string>& words,
+                       const std::vector<Command>& commands) {
+  std::vector<std::string> all = words;
+  all.emplace_back();
+  const CompletionPoint point = FindCompletionPoint(all, commands);
+  if (point.command != nullptr || point.group.empty()) return UsageError(error.what());
+  std::vector<std::string> next;
+  for (const Command& command : commands) {
+    if (absl::StartsWith(command.path, point.group + " ")) {
+      next.push_back(command.path.substr(point.group.size() + 1));
+    }
+  }
+  if (next.empty()) return UsageError(absl::StrCat("there is no command `", point.group, "`"));
+  return UsageError(absl::StrCat("`", point.group, "` needs one of: ", absl::StrJoin(next, ", ")));
+}
+
 bool WantsJson(const std::vector<std::string>& words) {
   for (size_t i = 0; i < words.size(); ++i) {
     const bool named = words[i] == "-o" || words[i] == "--output";
@@ -198,7 +217,7 @@ std::variant<Invocation, Farewell> ParseCommandLine(const std::vector<std::strin
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() != 0) return Refuse(UsageError(error.what()), words);
+    if (error.get_exit_code() != 0) return Refuse(Complaint(error, words, commands), words);
     std::ostringstream out;
     std::ostringstream err;
     app.exit(error, out, err);

@@ -195,7 +195,8 @@ absl::Status OutcomeOf(const v1::Command& command, absl::string_view goal) {
 std::string ErrorText(const absl::Status& status) {
   std::string text = absl::StrCat("virmo: ", Printable(status.message()));
   const std::string reason = ReasonName(status);
-  if (!reason.empty()) absl::StrAppend(&text, " (", reason, ")");
+  // That an argument is wrong is told by the message already.
+  if (!reason.empty() && reason != "INVALID_ARGUMENT") absl::StrAppend(&text, " (", reason, ")");
   absl::StrAppend(&text, "\n");
   const std::string hint = HintOf(status);
   if (!hint.empty()) absl::StrAppend(&text, "  ", Printable(hint), "\n");

@@ -12,6 +12,7 @@
 
 #include "services/cli/exit_code.h"
 #include "services/cli/format.h"
+#include "services/cli/health.h"
 #include "services/cli/local.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
@@ -25,20 +26,22 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-// How one process does. Health is what ProcessService tells: SERVING is no degradation.
+// How one process does.
 struct Answer {
   std::string process;
   std::string address;
   absl::StatusOr<v1::Process> state;
+  absl::StatusOr<bool> serving;  // What the health service says.
 };
 
 std::string HealthWord(const Answer& answer) {
-  if (!answer.state.ok()) return "not reachable";
-  return answer.state->degradations().empty() ? "serving" : "degraded";
+  if (!answer.state.ok() || !answer.serving.ok()) return "not reachable";
+  return *answer.serving && answer.state->degradations().empty() ? "serving" : "degraded";
 }
 
 std::string Detail(const Answer& answer) {
   if (!answer.state.ok()) return std::string(answer.state.status().message());
+  if (!answer.serving.ok()) return std::string(answer.serving.status().message());
   return absl::StrJoin(answer.state->degradations(), "; ");
 }
 
@@ -113,16 +116,15 @@ const std::vector<std::string>& LocalProcesses() {
 
 absl::Status LocalStatus(Context& context, const Arguments& arguments) {
   std::vector<Answer> answers;
-  absl::Status outcome;
+  std::vector<std::string> silent;
   for (const std::string& process : LocalProcesses()) {
     absl::StatusOr<Peer> peer = LocalPeer(context, arguments, process);
     if (!peer.ok()) return peer.status();
     answers.push_back({process, peer->address(),
                        peer->Call(&v1::ProcessService::Stub::GetProcess, v1::GetProcessRequest(),
-                                  absl::StrCat("ask ", process))});
-    const Answer& answer = answers.back();
-    // One answer that is not `serving` decides the exit code: a script can wait for all to be well.
-    if (!answer.state.ok() && outcome.ok()) outcome = answer.state.status();
+                                  ""),
+                       IsServing(*peer)});
+    if (HealthWord(answers.back()) == "not reachable") silent.push_back(process);
   }
   if (context.json()) {
     context.Print(StatusJson(answers));
@@ -131,7 +133,10 @@ absl::Status LocalStatus(Context& context, const Arguments& arguments) {
   } else {
     context.Print(StatusTable(answers, context.now()));
   }
-  return outcome;
+  if (silent.empty()) return absl::OkStatus();
+  // So that a script can wait until all are there.
+  return Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
+               absl::StrCat("not reachable: ", absl::StrJoin(silent, ", ")));
 }
 
 absl::Status LocalLogLevel(Context& context, const Arguments& arguments) {

@@ -25,7 +25,7 @@ class Peer {
   static absl::StatusOr<Peer> Connect(const config::v1::Endpoint& endpoint,
                                       std::optional<absl::Duration> timeout);
 
-  // Makes a unary call. Errors say `cannot GOAL: …`, and name the address if nobody answers there.
+  // Makes a unary call. Errors say `cannot GOAL: …` (if there is a goal), and name the address if nobody answers there.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                              Response*),
