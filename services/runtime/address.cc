@@ -16,7 +16,7 @@ namespace virmo {
 namespace {
 
 constexpr char kUnix[] = "unix:";
-constexpr unsigned int kReadAgainSeconds = 60;
+constexpr unsigned int kReadAgainSeconds = 10;
 
 // `host` of `host:1`, `::1` of `[::1]:1`; empty if it has no such form.
 std::string HostOf(const std::string& address) {
@@ -36,7 +36,8 @@ std::string HostOf(const std::string& address) {
 absl::Status CheckUnixPath(const std::string& path) {
   if (path.empty() || path.front() != '/') {
     return InvalidField("address", absl::StrCat("the socket's path must be absolute: `unix:/run/"
-                                                "virmo/NAME.sock`, got `", kUnix, path, "`"));
+                                                "virmo/NAME.sock`, got `",
+                                                kUnix, path, "`"));
   }
   if (path.size() >= sizeof(sockaddr_un::sun_path)) {
     return InvalidField("address",

@@ -27,7 +27,7 @@ bool IsLoopbackAddress(const std::string& address);
 // INVALID_ARGUMENT naming the first file that is missing, unreadable or not PEM.
 absl::Status CheckTls(const config::v1::Tls& tls);
 
-// Reads certificate, key and CA, and again when they change (looks once a minute).
+// Reads certificate, key and CA, and again when they change (looks every 10 seconds).
 std::shared_ptr<grpc::experimental::CertificateProviderInterface> MakeCertificateProvider(
     const config::v1::Tls& tls);
 

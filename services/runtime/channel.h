@@ -16,6 +16,10 @@ namespace virmo {
 // about a second. INVALID_ARGUMENT for an address or TLS setting that cannot work.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const config::v1::Endpoint& endpoint);
 
+// Makes idle channels of this process notice what happens within a second. MakeChannel does it; a
+// program does it before it starts threads (RunProgram).
+void PollIdleChannelsEverySecond();
+
 // Sets the deadline of an outgoing call; every call has one. `wait_for_ready` makes the call wait
 // for the peer to appear instead of failing at once.
 void SetDeadline(grpc::ClientContext& context, absl::Duration timeout, bool wait_for_ready = false);

@@ -21,8 +21,7 @@ int OptionOf(v1::ErrorInfo::Reason reason, const Extension& extension) {
   return value->options().GetExtension(extension);
 }
 
-absl::Status WithInfo(absl::StatusCode code, absl::string_view message,
-                      const v1::ErrorInfo& info) {
+absl::Status WithInfo(absl::StatusCode code, absl::string_view message, const v1::ErrorInfo& info) {
   absl::Status status(code, message);
   status.SetPayload(kPayload, absl::Cord(info.SerializeAsString()));
   return status;

@@ -27,8 +27,7 @@ Fault ReadFault() {
   const absl::string_view all(text);
   const size_t colon = all.rfind(':');
   Fault fault{.name = all.substr(0, colon)};
-  if (colon != absl::string_view::npos &&
-      !absl::SimpleAtoi(all.substr(colon + 1), &fault.passes)) {
+  if (colon != absl::string_view::npos && !absl::SimpleAtoi(all.substr(colon + 1), &fault.passes)) {
     return {};
   }
   return fault;

@@ -55,8 +55,8 @@ absl::Status WriteAll(int fd, absl::string_view content, const std::string& path
 }
 
 absl::Status WriteAndSync(const std::string& path, absl::string_view content, int mode) {
-  const Descriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
-                             static_cast<mode_t>(mode)));
+  const Descriptor file(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)));
   if (file.get() < 0) return FileError("create", path);
   // open() takes the umask off; the caller's word is final.
   if (fchmod(file.get(), static_cast<mode_t>(mode)) != 0) return FileError("chmod", path);

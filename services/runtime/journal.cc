@@ -135,9 +135,9 @@ Schema OperationJournal::GetSchema() {
           {"CREATE TABLE operations("
            "  sequence INTEGER PRIMARY KEY AUTOINCREMENT,"
            "  id TEXT NOT NULL UNIQUE,"
-           "  metadata BLOB NOT NULL,"          // virmo.v1.OperationMetadata
-           "  request BLOB NOT NULL,"           // google.protobuf.Any
-           "  state BLOB NOT NULL,"             // google.protobuf.Any
+           "  metadata BLOB NOT NULL,"  // virmo.v1.OperationMetadata
+           "  request BLOB NOT NULL,"   // google.protobuf.Any
+           "  state BLOB NOT NULL,"     // google.protobuf.Any
            "  done INTEGER NOT NULL,"
            "  end_ms INTEGER NOT NULL,"         // Since 1970; 0 while it runs.
            "  error BLOB NOT NULL,"             // google.rpc.Status
@@ -159,17 +159,16 @@ absl::StatusOr<std::optional<Operation>> OperationJournal::FindRequest(
   const google::protobuf::Any packed = Pack(request);
   if (row->entry.request.type_url() != packed.type_url() ||
       row->entry.request.value() != packed.value()) {
-    return Error(v1::ErrorInfo::REASON_REQUEST_ID_REUSED,
-                 absl::StrCat("request id ", request_id,
-                              " was used for another request; use a new one"),
-                 {{"request_id", request_id}});
+    return Error(
+        v1::ErrorInfo::REASON_REQUEST_ID_REUSED,
+        absl::StrCat("request id ", request_id, " was used for another request; use a new one"),
+        {{"request_id", request_id}});
   }
   Merge(row->entry);
   return std::optional<Operation>(ToOperation(*row));
 }
 
-absl::Status OperationJournal::Insert(const std::string& request_id,
-                                      v1::OperationMetadata metadata,
+absl::Status OperationJournal::Insert(const std::string& request_id, v1::OperationMetadata metadata,
                                       const google::protobuf::Message& request) {
   *metadata.mutable_create_time() = Now();
   metadata.set_alert_id(NameUuid(request_id, "alert"));
@@ -248,8 +247,7 @@ absl::Status OperationJournal::Finish(const std::string& id, const absl::Status&
     RETURN_IF_ERROR(database_.Execute(
         "UPDATE operations SET metadata = ?2, done = 1, end_ms = ?3, error = ?4, response = ?5 "
         "WHERE id = ?1",
-        {id, ToBlob(row.entry.metadata), ToMs(now),
-         outcome.ok() ? Blob{} : ToBlob(ToRpc(outcome)),
+        {id, ToBlob(row.entry.metadata), ToMs(now), outcome.ok() ? Blob{} : ToBlob(ToRpc(outcome)),
          outcome.ok() ? ToBlob(ResponseOf(response)) : Blob{}}));
     database_.AfterCommit([this, id] {
       {

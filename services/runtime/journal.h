@@ -60,8 +60,8 @@ class OperationJournal {
 
   // Records an operation that is done as it is accepted: no alert follows.
   absl::Status InsertDone(const std::string& request_id, v1::OperationMetadata metadata,
-                          const google::protobuf::Message& request,
-                          const absl::Status& outcome, const google::protobuf::Message* response);
+                          const google::protobuf::Message& request, const absl::Status& outcome,
+                          const google::protobuf::Message* response);
 
   // Records that `step` is about to be done, with what is needed to repeat it (nullptr: what was
   // recorded last stays). WRONG_STATE if the operation has ended.

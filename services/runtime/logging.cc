@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/runtime/logging.h"
 
+#include <grpc/support/log.h>
+
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -62,6 +64,14 @@ std::unique_ptr<spdlog::pattern_formatter> MakeFormatter(config::v1::Logging::Fo
   return formatter;
 }
 
+// gRPC writes lines of its own form to standard error. What it calls an error is mostly a peer that
+// misbehaves or is absent, which the caller hears of by status: not more than a warning.
+void LogOfGrpc(gpr_log_func_args* args) {
+  const spdlog::level::level_enum level =
+      args->severity == GPR_LOG_SEVERITY_ERROR ? spdlog::level::warn : spdlog::level::debug;
+  spdlog::log(level, "grpc {}", args->message);
+}
+
 absl::StatusOr<spdlog::level::level_enum> ParseLevel(const std::string& level) {
   if (level.empty()) return spdlog::level::info;
   for (const char* known : {"trace", "debug", "info", "warn", "error", "critical", "off"}) {
@@ -76,12 +86,13 @@ absl::StatusOr<spdlog::level::level_enum> ParseLevel(const std::string& level) {
 
 absl::Status StartLogging(const config::v1::Logging& config, const std::string& process) {
   ASSIGN_OR_RETURN(const spdlog::level::level_enum level, ParseLevel(config.level()));
-  auto logger = std::make_shared<spdlog::logger>(
-      process, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger =
+      std::make_shared<spdlog::logger>(process, std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_formatter(MakeFormatter(config.format(), process));
   logger->set_level(level);
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(LogOfGrpc);
   return absl::OkStatus();
 }
 

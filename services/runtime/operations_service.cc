@@ -26,8 +26,8 @@ grpc::Status Answer(absl::StatusOr<Message> result, Message* response) {
 
 absl::Duration TimeoutOf(const google::longrunning::WaitOperationRequest& request) {
   if (!request.has_timeout()) return kLongestWait;
-  const absl::Duration timeout = absl::Seconds(request.timeout().seconds()) +
-                                 absl::Nanoseconds(request.timeout().nanos());
+  const absl::Duration timeout =
+      absl::Seconds(request.timeout().seconds()) + absl::Nanoseconds(request.timeout().nanos());
   return std::clamp(timeout, absl::ZeroDuration(), kLongestWait);
 }
 

@@ -47,15 +47,14 @@ Schema Outbox::GetSchema() {
            "  alert_id TEXT NOT NULL UNIQUE,"
            "  state INTEGER NOT NULL,"  // 0 pending, 1 published, 2 rejected.
            "  time_ms INTEGER NOT NULL,"
-           "  alert BLOB NOT NULL,"     // virmo.v1.Alert; empty once published.
+           "  alert BLOB NOT NULL,"  // virmo.v1.Alert; empty once published.
            "  error TEXT NOT NULL) STRICT;"
            "CREATE INDEX outbox_state ON outbox(state, sequence);"
            "CREATE TABLE outbox_counters("
            "  virtual_machine TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;"}};
 }
 
-Outbox::Outbox(Database& database, std::string source,
-               std::shared_ptr<grpc::Channel> alert_emitter,
+Outbox::Outbox(Database& database, std::string source, std::shared_ptr<grpc::Channel> alert_emitter,
                std::function<void(bool, const std::string&)> on_reachable)
     : database_(database),
       source_(std::move(source)),
@@ -77,9 +76,9 @@ absl::Status Outbox::Add(v1::Alert alert) {
     return InvalidField("alert_id", absl::StrCat("want a UUID, got `", alert.alert_id(), "`"));
   }
   return database_.Transact([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const std::vector<SqlRow> known,
-                     database_.Query("SELECT 1 FROM outbox WHERE alert_id = ?1",
-                                     {alert.alert_id()}));
+    ASSIGN_OR_RETURN(
+        const std::vector<SqlRow> known,
+        database_.Query("SELECT 1 FROM outbox WHERE alert_id = ?1", {alert.alert_id()}));
     if (!known.empty()) return absl::OkStatus();
     ASSIGN_OR_RETURN(const int64_t source_sequence,
                      NextSourceSequence(database_, alert.virtual_machine()));
@@ -123,14 +122,13 @@ void Outbox::Run() {
     Result result;
     do {
       result = PublishNext();
+      if (result == Result::kSent) pause = kFirstPause;
     } while (result == Result::kSent);
-    if (result == Result::kEmpty) {
-      pause = kFirstPause;
-      continue;
-    }
+    if (result == Result::kEmpty) continue;
     MutexLock lock(mutex_);
     lock.WaitFor(changed_, pause, [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return stop_; });
-    pause = std::min(pause * 2, kLongestPause);
+    // A call that timed out has waited long enough, and driven gRPC to connect meanwhile.
+    pause = result == Result::kTimedOut ? kFirstPause : std::min(pause * 2, kLongestPause);
     added_ = true;
   }
 }
@@ -152,12 +150,14 @@ Outbox::Result Outbox::PublishNext() {
   if (alert.ParseFromString(rows->front().Text(1))) answer = Publish(alert);
   const absl::Status recorded = Record(rows->front().Int(0), alert, answer);
   if (recorded.ok()) return Result::kSent;
-  return Result::kFailed;
+  return answer.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED ? Result::kTimedOut
+                                                                    : Result::kFailed;
 }
 
 grpc::Status Outbox::Publish(const v1::Alert& alert) {
   grpc::ClientContext context;
-  SetDeadline(context, kCallTimeout);
+  // Once it is known to be absent, wait for it: only a waiting call drives gRPC to connect.
+  SetDeadline(context, kCallTimeout, reachable_ == false);
   {
     MutexLock lock(mutex_);
     if (stop_) return {grpc::StatusCode::CANCELLED, "shutting down"};
@@ -174,12 +174,14 @@ grpc::Status Outbox::Publish(const v1::Alert& alert) {
 }
 
 // OK: this one is settled, go on with the next.
-absl::Status Outbox::Record(int64_t sequence, const v1::Alert& alert,
-                            const grpc::Status& answer) {
+absl::Status Outbox::Record(int64_t sequence, const v1::Alert& alert, const grpc::Status& answer) {
   const bool rejected = answer.error_code() == grpc::StatusCode::INVALID_ARGUMENT;
   if (!answer.ok() && !rejected) {
-    MutexLock lock(mutex_);
-    if (!stop_) TellReachable(false, answer.error_message());
+    {
+      MutexLock lock(mutex_);
+      if (stop_) return FromGrpc(answer);
+    }
+    TellReachable(false, answer.error_message());
     return FromGrpc(answer);
   }
   TellReachable(true, "");

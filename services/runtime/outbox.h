@@ -45,7 +45,7 @@ class Outbox {
   absl::StatusOr<int64_t> Pending();
 
  private:
-  enum class Result { kSent, kEmpty, kFailed };
+  enum class Result { kSent, kEmpty, kFailed, kTimedOut };
 
   void Run();
   Result PublishNext();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <map>
 #include <set>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/server_posix.h"
+#include "grpcpp/support/server_interceptor.h"
 #include "services/runtime/address.h"
 #include "services/runtime/error.h"
 #include "services/runtime/logging.h"
@@ -40,7 +42,10 @@ namespace virmo {
 
 namespace {
 
-constexpr auto kGrace = std::chrono::seconds(2);
+// How long running calls may go on.
+constexpr absl::Duration kGrace = absl::Seconds(2);
+// How long idle clients have to close by themselves.
+constexpr auto kGoodbye = std::chrono::milliseconds(50);
 // Each call under way, watchers included, holds a thread; more are told RESOURCE_EXHAUSTED.
 constexpr int kMaxThreads = 256;
 
@@ -62,7 +67,8 @@ absl::Status CheckListener(const config::v1::Listener& listener) {
                                             ", which is not a loopback address"));
   }
   if (!listener.insecure_loopback()) {
-    return InvalidField("tls", absl::StrCat("set it, or insecure_loopback, to listen on ", address));
+    return InvalidField("tls",
+                        absl::StrCat("set it, or insecure_loopback, to listen on ", address));
   }
   return absl::OkStatus();
 }
@@ -92,6 +98,43 @@ class AddServiceNames : public grpc::ServerBuilderOption {
 
  private:
   std::vector<std::string>& names_;
+};
+
+// Counts the calls under way, so that the end need not wait for connections that are idle.
+class CallCount : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  struct State {
+    Mutex mutex;
+    std::condition_variable changed;
+    int calls ABSL_GUARDED_BY(mutex) = 0;
+  };
+  explicit CallCount(State& state) : state_(state) {}
+
+  grpc::experimental::Interceptor* CreateServerInterceptor(
+      grpc::experimental::ServerRpcInfo* /*info*/) override {
+    return new Call(state_);  // gRPC owns it.
+  }
+
+ private:
+  class Call : public grpc::experimental::Interceptor {
+   public:
+    explicit Call(State& state) : state_(state) {
+      MutexLock lock(state_.mutex);
+      ++state_.calls;
+    }
+    ~Call() override {
+      MutexLock lock(state_.mutex);
+      if (--state_.calls == 0) state_.changed.notify_all();
+    }
+    void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+      methods->Proceed();
+    }
+
+   private:
+    State& state_;
+  };
+
+  State& state_;
 };
 
 }  // namespace
@@ -177,6 +220,9 @@ class Process::Impl {
     // A second process must not share the port, silently taking half the connections.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetOption(std::make_unique<AddServiceNames>(service_names_));
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> counters;
+    counters.push_back(std::make_unique<CallCount>(calls_));
+    builder.experimental().SetInterceptorCreators(std::move(counters));
     for (grpc::Service* service : services_) builder.RegisterService(service);
     builder.RegisterService(&process_service_);
     return IsUnixAddress(listener_.address()) ? ListenOnSocket(builder) : ListenOnPort(builder);
@@ -193,10 +239,9 @@ class Process::Impl {
   }
 
   absl::Status ListenOnSocket(grpc::ServerBuilder& builder) {
-    ASSIGN_OR_RETURN(unix_listener_,
-                     UnixListener::Listen(UnixPath(listener_.address()),
-                                          {listener_.allowed_users().begin(),
-                                           listener_.allowed_users().end()}));
+    ASSIGN_OR_RETURN(unix_listener_, UnixListener::Listen(UnixPath(listener_.address()),
+                                                          {listener_.allowed_users().begin(),
+                                                           listener_.allowed_users().end()}));
     if (!Start(builder)) {
       return Error(v1::ErrorInfo::REASON_INTERNAL, "cannot start the gRPC server");
     }
@@ -223,8 +268,8 @@ class Process::Impl {
                    {{"address", listener_.address()}});
     }
     MutexLock lock(mutex_);
-    address_ = absl::StrCat(
-        listener_.address().substr(0, listener_.address().rfind(':')), ":", port);
+    address_ =
+        absl::StrCat(listener_.address().substr(0, listener_.address().rfind(':')), ":", port);
     return absl::OkStatus();
   }
 
@@ -264,7 +309,9 @@ class Process::Impl {
       hooks.swap(hooks_);
     }
     for (const auto& hook : hooks) hook();
-    server_->Shutdown(std::chrono::system_clock::now() + kGrace);
+    WaitForCalls();
+    // gRPC would wait for every connection to close, and an idle client may not look for seconds.
+    server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
     server_->Wait();
     {
       MutexLock lock(health_mutex_);
@@ -272,6 +319,12 @@ class Process::Impl {
     }
     unix_listener_.reset();
     spdlog::info("ended");
+  }
+
+  void WaitForCalls() {
+    MutexLock lock(calls_.mutex);
+    lock.WaitFor(calls_.changed, kGrace,
+                 [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return calls_.calls == 0; });
   }
 
   // Reads what to show under the lock, so that the last change is what is shown.
@@ -291,6 +344,7 @@ class Process::Impl {
   const std::chrono::steady_clock::time_point start_;
   ProcessService process_service_;
   const std::shared_ptr<PeerNameCheck> peer_name_check_;
+  CallCount::State calls_;
   std::vector<grpc::Service*> services_;
   std::vector<std::string> service_names_;
   std::unique_ptr<UnixListener> unix_listener_;

@@ -16,11 +16,12 @@
 namespace virmo {
 
 // Who makes a call: on a unix socket the peer's credentials (SO_PEERCRED, taken when the
-// connection was accepted), on TLS the DNS name in its certificate.
+// connection was accepted), on TLS the DNS name in its certificate that allowed_peers admits. On
+// plain TCP (loopback) nothing is known.
 struct Caller {
-  int uid = -1;       // -1 on TLS.
-  int pid = -1;       // -1 on TLS.
-  std::string name;   // User name, or the certificate's DNS name.
+  int uid = -1;      // -1 on TLS.
+  int pid = -1;      // -1 on TLS.
+  std::string name;  // User name, or the certificate's DNS name.
 };
 
 // One VirMO process: listens, lets in whom the listener allows, serves health, reflection and
@@ -40,8 +41,8 @@ class Process {
   void Register(grpc::Service& service);
 
   // Listens and serves until a signal, RequestStop(), or failure to listen: ALREADY_EXISTS if a
-  // live process has the address. Then calls the shutdown hooks, gives running calls 2 seconds,
-  // and returns OK.
+  // live process has the address. Then calls the shutdown hooks, gives running calls up to 2
+  // seconds, and returns OK.
   absl::Status Serve();
 
   // Called when shutting down, before calls are cut: wake what blocks in handlers.

@@ -59,8 +59,8 @@ grpc::Status ProcessService::SetLogLevel(grpc::ServerContext* /*context*/,
 void ProcessService::Fill(v1::Process& process) const {
   process.set_process(process_);
   process.set_version(VIRMO_VERSION);
-  *process.mutable_start_time() = google::protobuf::util::TimeUtil::MillisecondsToTimestamp(
-      absl::ToUnixMillis(start_time_));
+  *process.mutable_start_time() =
+      google::protobuf::util::TimeUtil::MillisecondsToTimestamp(absl::ToUnixMillis(start_time_));
   process.set_log_level(LogLevel());
   MutexLock lock(mutex_);
   for (const auto& [subject, cause] : causes_) {

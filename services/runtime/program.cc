@@ -13,6 +13,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
+#include "services/runtime/channel.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/logging.h"
@@ -85,8 +86,8 @@ class Errors : public google::protobuf::io::ErrorCollector {
 
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
-    absl::StrAppend(&text_, text_.empty() ? "" : "\n", path_, ":", line + 1, ":", column + 1,
-                    ": ", message);
+    absl::StrAppend(&text_, text_.empty() ? "" : "\n", path_, ":", line + 1, ":", column + 1, ": ",
+                    message);
   }
   const std::string& text() const { return text_; }
 
@@ -148,6 +149,7 @@ int RunProgram(int argc, char** argv, const Program& program, google::protobuf::
   // One heap for all threads: after load a process keeps half the memory it would keep with a
   // heap for each.
   mallopt(M_ARENA_MAX, 1);
+  PollIdleChannelsEverySecond();
   const absl::Status read = ReadConfig(program, *line, config);
   if (!read.ok()) return UsageError(read.message());
   const absl::Status logging = StartLogging(LoggingOf(config), program.name);
@@ -164,8 +166,8 @@ int RunProgram(int argc, char** argv, const Program& program, google::protobuf::
   }
   const absl::Status status = run();
   if (status.ok()) return 0;
-  spdlog::critical("failed reason={} error=\"{}\"",
-                   v1::ErrorInfo::Reason_Name(ReasonOf(status)), status.message());
+  spdlog::critical("failed reason={} error=\"{}\"", v1::ErrorInfo::Reason_Name(ReasonOf(status)),
+                   status.message());
   return 1;
 }
 

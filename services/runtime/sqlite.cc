@@ -109,8 +109,7 @@ bool IsDamaged(const absl::Status& status) {
 
 // Moves the database and SQLite's files beside it out of the way.
 absl::StatusOr<std::string> SetAside(const std::string& path) {
-  const std::string stamp =
-      absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
+  const std::string stamp = absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
   std::string target = absl::StrCat(path, ".damaged-", stamp);
   for (int i = 2; access(target.c_str(), F_OK) == 0; ++i) {
     target = absl::StrCat(path, ".damaged-", stamp, "-", i);
@@ -178,11 +177,12 @@ class Database::Impl {
 
   absl::Status Migrate(const Schema& schema) {
     return Transact([&]() -> absl::Status {
-      RETURN_IF_ERROR(Script("CREATE TABLE IF NOT EXISTS schema_version"
-                             "(component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"));
-      ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
-                       Run("SELECT version FROM schema_version WHERE component = ?1",
-                           {schema.component}));
+      RETURN_IF_ERROR(
+          Script("CREATE TABLE IF NOT EXISTS schema_version"
+                 "(component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"));
+      ASSIGN_OR_RETURN(
+          const std::vector<SqlRow> rows,
+          Run("SELECT version FROM schema_version WHERE component = ?1", {schema.component}));
       const size_t version = rows.empty() ? 0 : static_cast<size_t>(rows.front().Int(0));
       if (version > schema.migrations.size()) {
         return Error(v1::ErrorInfo::REASON_STORAGE_FAILED,

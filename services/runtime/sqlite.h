@@ -50,7 +50,8 @@ class Database {
  public:
   // Opens or makes the file (its folder too, 0700), checks it (`PRAGMA quick_check`) and brings
   // `schemas` up to date. DATA_LOSS (REASON_STORAGE_FAILED) if it is damaged or of a newer
-  // version than we know; RESOURCE_EXHAUSTED on a full disk; other errors as SQLite reports them, always naming the file.
+  // version than we know; RESOURCE_EXHAUSTED on a full disk; other errors as SQLite reports them,
+  // always naming the file.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
                                                         const std::vector<Schema>& schemas);
 

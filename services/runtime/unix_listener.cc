@@ -88,8 +88,7 @@ absl::StatusOr<std::unique_ptr<UnixListener>> UnixListener::Listen(
     allowed.insert(*uid);
     if (*uid != 0 && *uid != geteuid()) others = true;
   }
-  std::unique_ptr<UnixListener> listener(
-      new UnixListener(path, everybody, std::move(allowed)));
+  std::unique_ptr<UnixListener> listener(new UnixListener(path, everybody, std::move(allowed)));
   RETURN_IF_ERROR(MakeDirectory(std::filesystem::path(path).parent_path().string(), 0755));
   RETURN_IF_ERROR(listener->Lock());
   // Others must get as far as the check of who they are.
@@ -122,7 +121,7 @@ absl::Status UnixListener::Bind(mode_t mode) {
   stop_fd_ = eventfd(0, EFD_CLOEXEC);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0 || stop_fd_ < 0) return SocketError("make a socket for", path_);
-  struct stat info{};
+  struct stat info {};
   if (lstat(path_.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode)) {
       close(fd);

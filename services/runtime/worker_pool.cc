@@ -57,9 +57,8 @@ void WorkerPool::Work() {
 
 std::deque<WorkerPool::Task>::iterator WorkerPool::NextLocked() {
   return std::find_if(tasks_.begin(), tasks_.end(),
-                      [&](const Task& task) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-                        return !busy_.contains(task.key);
-                      });
+                      [&](const Task& task)
+                          ABSL_NO_THREAD_SAFETY_ANALYSIS { return !busy_.contains(task.key); });
 }
 
 }  // namespace virmo
