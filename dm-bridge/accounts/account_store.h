@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "dm-bridge/accounts/nonces.h"
+#include "services/runtime/sqlite.h"
+#include "virmo/config/v1/dm_bridge_config.pb.h"
+
+namespace virmo::dm_bridge {
+
+// The DM accounts of this device, with what changes about them: nonces, protocol version.
+// Durable. Holds secrets: its database is readable by this process' user only. Thread-safe.
+class AccountStore {
+ public:
+  static Schema GetSchema();
+
+  explicit AccountStore(Database& database) : database_(database) {}
+
+  // Takes over the account in a file, if the file is new or has changed since: then its nonces
+  // count again. INVALID_ARGUMENT if it is no right account; never quotes a secret.
+  absl::Status Import(const std::string& path);
+
+  // All accounts, in order of server id; the secrets are in them.
+  absl::StatusOr<std::vector<config::v1::DmAccount>> List();
+
+  absl::StatusOr<Nonces> GetNonces(const std::string& server_id);
+  absl::Status SaveNonces(const std::string& server_id, const Nonces& nonces);
+
+  // Remembers the protocol version that the server understands.
+  absl::Status SaveProtocolVersion(const std::string& server_id, const std::string& version);
+
+ private:
+  absl::Status Save(const config::v1::DmAccount& account);
+
+  Database& database_;
+};
+
+// Checks an account: what is needed is there, the address is https, or http to a loopback
+// address.
+absl::Status CheckAccount(const config::v1::DmAccount& account);
+
+// https to anywhere, http to loopback only.
+absl::Status CheckAddress(absl::string_view url);
+
+}  // namespace virmo::dm_bridge

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dm-bridge/client/dm_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "services/runtime/error.h"
+#include "services/runtime/logging.h"
+#include "services/runtime/status_macros.h"
+#include "services/runtime/uuid.h"
+#include "services/syncml/auth.h"
+
+namespace virmo::dm_bridge {
+namespace {
+
+// Alerts that follow one another closely share a session.
+constexpr absl::Duration kCoalesce = absl::Milliseconds(20);
+constexpr absl::Duration kBusyPoll = absl::Seconds(2);
+constexpr absl::Duration kBusyTime = absl::Minutes(1);
+constexpr absl::Duration kFirstBackOff = absl::Seconds(1);
+constexpr absl::Duration kLongestBackOff = absl::Minutes(5);
+
+double Jitter() {
+  const absl::StatusOr<std::string> octets = syncml::RandomNonce();
+  if (!octets.ok()) return 1.0;
+  return 0.5 + static_cast<unsigned char>((*octets)[0]) / 512.0;
+}
+
+uint16_t RandomSessionNumber() {
+  const absl::StatusOr<std::string> octets = syncml::RandomNonce();
+  if (!octets.ok()) return 1;
+  return static_cast<uint16_t>(static_cast<unsigned char>((*octets)[0]) << 8 |
+                               static_cast<unsigned char>((*octets)[1]));
+}
+
+void SetNow(google::protobuf::Timestamp& timestamp) {
+  const absl::Time now = absl::Now();
+  timestamp.set_seconds(absl::ToUnixSeconds(now));
+  timestamp.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(now - absl::FromUnixSeconds(timestamp.seconds()))));
+}
+
+std::string VersionOf(const config::v1::DmAccount& account) {
+  return account.protocol_version().empty() ? "DM/1.3" : account.protocol_version();
+}
+
+}  // namespace
+
+// What a running session sees of this client.
+class DmClient::Host : public SessionHost {
+ public:
+  explicit Host(DmClient& client) : client_(client) {}
+
+  absl::Status SaveNonces(const Nonces& nonces) override {
+    return client_.environment_.accounts.SaveNonces(client_.server_id_, nonces);
+  }
+  std::vector<OutgoingAlert> PendingAlerts() override {
+    return client_.environment_.alerts.PendingFor(client_.server_id_);
+  }
+  void OnAlertAnswered(const std::string& alert_id, syncml::StatusCode code) override {
+    client_.environment_.alerts.OnAnswered(alert_id, code);
+  }
+  void OnCommands() override { client_.environment_.view.OnCommands(); }
+
+ private:
+  DmClient& client_;
+};
+
+DmClient::DmClient(config::v1::DmAccount account, Environment environment)
+    : server_id_(account.server_id()),
+      environment_(std::move(environment)),
+      transport_({.ca_file = environment_.config.ca_file()}),
+      session_number_(RandomSessionNumber()),
+      account_(std::move(account)),
+      protocol_version_(VersionOf(account_)),
+      thread_([this] { Run(); }) {}
+
+DmClient::~DmClient() {
+  transport_.Cancel();
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  thread_.join();
+}
+
+void DmClient::OnAlertsPending() {
+  MutexLock lock(mutex_);
+  alerts_pending_ = true;
+  changed_.notify_all();
+}
+
+void DmClient::OnNotified(SessionRequest request) {
+  MutexLock lock(mutex_);
+  notified_ = std::move(request);
+  changed_.notify_all();
+}
+
+absl::StatusOr<v1::Session> DmClient::RunSession() {
+  MutexLock lock(mutex_);
+  if (!running_) asked_ = true;
+  const int64_t before = ended_;
+  changed_.notify_all();
+  lock.Wait(changed_, [&] { return stop_ || ended_ > before; });
+  if (ended_ == before) return absl::CancelledError("dm-bridge is stopping");
+  RETURN_IF_ERROR(last_outcome_);
+  return last_;
+}
+
+v1::Account DmClient::Describe() const {
+  MutexLock lock(mutex_);
+  v1::Account account;
+  account.set_server_id(server_id_);
+  account.set_address(account_.address());
+  account.set_client_name(account_.client_name());
+  account.set_protocol_version(protocol_version_);
+  *account.mutable_last_session() = last_;
+  const absl::Time next = std::max(next_poll_, not_before_);
+  if (next > absl::InfinitePast()) {
+    account.mutable_next_session_time()->set_seconds(absl::ToUnixSeconds(next));
+  }
+  return account;
+}
+
+bool DmClient::IsDueLocked(absl::Time now) const {
+  if (stop_ || asked_ || notified_) return true;
+  return now >= NextDueLocked();
+}
+
+absl::Time DmClient::NextDueLocked() const {
+  return std::max(alerts_pending_ ? absl::InfinitePast() : next_poll_, not_before_);
+}
+
+DmClient::Wake DmClient::WaitUntilDue(std::optional<SessionRequest>* notified) {
+  MutexLock lock(mutex_);
+  while (!IsDueLocked(absl::Now())) {
+    const bool pending = alerts_pending_;
+    const absl::Duration wait =
+        std::clamp(NextDueLocked() - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
+    lock.WaitFor(changed_, wait + absl::Milliseconds(1), [&] {
+      return stop_ || asked_ || notified_ || alerts_pending_ != pending;
+    });
+  }
+  if (alerts_pending_ && !asked_ && !notified_) {
+    lock.WaitFor(changed_, kCoalesce, [&] { return stop_ || asked_ || notified_; });
+  }
+  if (stop_) return Wake::kStop;
+  *notified = std::exchange(notified_, std::nullopt);
+  asked_ = false;
+  alerts_pending_ = false;
+  running_ = true;
+  SetNow(*last_.mutable_start_time());
+  return Wake::kRun;
+}
+
+void DmClient::Run() {
+  std::optional<SessionRequest> notified;
+  while (WaitUntilDue(&notified) == Wake::kRun) RunOne(notified);
+}
+
+SessionSettings DmClient::MakeSettings(const std::optional<SessionRequest>& notified,
+                                       const Nonces& nonces) {
+  if (++session_number_ == 0) ++session_number_;
+  SessionSettings settings;
+  settings.account = account_;
+  settings.protocol_version = VersionOf(account_);
+  settings.nonces = nonces;
+  settings.session_id = notified ? notified->session_id
+                                 : absl::AsciiStrToUpper(absl::StrCat(absl::Hex(session_number_)));
+  settings.server_initiated = notified.has_value();
+  if (notified && notified->resync_nonce) settings.nonces.client = notified->resync_nonce;
+  settings.session_uuid = NewUuid();
+  settings.transport_authenticates_server =
+      absl::StartsWithIgnoreCase(account_.address(), "https://");
+  settings.dev_info = MakeDevInfo(environment_.config, account_.device_uri());
+  return settings;
+}
+
+ExchangeResult DmClient::RunOnce(const std::optional<SessionRequest>& notified,
+                                 v1::Session* report) {
+  const absl::StatusOr<Nonces> nonces = environment_.accounts.GetNonces(server_id_);
+  if (!nonces.ok()) return {.outcome = nonces.status()};
+  const SessionSettings settings = MakeSettings(notified, *nonces);
+  Host host(*this);
+  Session session(settings, environment_.tree, host);
+  const ExchangeResult result = RunExchange(session, transport_);
+  if (result.outcome.ok()) environment_.alerts.OnUnanswered(session.unanswered());
+  report->set_server_id(server_id_);
+  report->set_session_id(settings.session_id);
+  report->set_messages(session.messages_sent());
+  report->set_commands(session.commands_done());
+  report->set_alerts(session.alerts_delivered());
+  return result;
+}
+
+void DmClient::RunOne(const std::optional<SessionRequest>& notified) {
+  v1::Session report;
+  SetNow(*report.mutable_start_time());
+  ExchangeResult result = RunOnce(notified, &report);
+  if (result.fall_back) {
+    spdlog::info("falling back server={} version=DM/1.2", server_id_);
+    account_.set_protocol_version("DM/1.2");
+    result = RunOnce(notified, &report);
+    if (result.outcome.ok()) {
+      const absl::Status saved =
+          environment_.accounts.SaveProtocolVersion(server_id_, "DM/1.2");
+      if (!saved.ok()) spdlog::warn("version not saved cause=\"{}\"", saved.message());
+    } else {
+      account_.clear_protocol_version();
+    }
+  }
+  SetNow(*report.mutable_end_time());
+  report.set_error(std::string(result.outcome.message()));
+  Settle(report, result.outcome);
+}
+
+// Records how a session went and decides when the next one is due.
+void DmClient::Settle(const v1::Session& report, const absl::Status& outcome) {
+  if (outcome.ok()) {
+    spdlog::debug("session ended server={} session={} messages={} commands={} alerts={}",
+                  server_id_, report.session_id(), report.messages(), report.commands(),
+                  report.alerts());
+  } else {
+    spdlog::warn("session failed server={} session={} cause=\"{}\"", server_id_,
+                 report.session_id(), outcome.message());
+  }
+  const bool more_alerts = !environment_.alerts.PendingFor(server_id_).empty();
+  const absl::Time retry = environment_.alerts.NextRetry(server_id_);
+  const bool unfinished = environment_.view.HasUnfinished(server_id_);
+  const absl::Time now = absl::Now();
+  MutexLock lock(mutex_);
+  protocol_version_ = VersionOf(account_);
+  failures_ = outcome.ok() ? 0 : std::min(failures_ + 1, 16);
+  not_before_ = failures_ == 0
+                    ? absl::InfinitePast()
+                    : now + std::min(kFirstBackOff * (1 << (failures_ - 1)), kLongestBackOff) *
+                                Jitter();
+  if (report.commands() > 0 || unfinished) busy_until_ = now + kBusyTime;
+  const absl::Duration pause =
+      now < busy_until_
+          ? kBusyPoll
+          : absl::Seconds(environment_.config.poll_interval_seconds());
+  next_poll_ = std::min(now + pause, retry);
+  if (more_alerts) alerts_pending_ = true;
+  running_ = false;
+  last_ = report;
+  last_outcome_ = outcome;
+  ++ended_;
+  changed_.notify_all();
+}
+
+}  // namespace virmo::dm_bridge

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dm-bridge/dm_bridge_service.h"
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "dm-bridge/tree/dm_error.h"
+#include "services/runtime/error.h"
+#include "services/runtime/status_macros.h"
+#include "services/syncml/codec.h"
+
+namespace virmo::dm_bridge {
+
+grpc::Status DmBridgeService::RunSession(grpc::ServerContext* /*context*/,
+                                         const v1::RunSessionRequest* request,
+                                         v1::Session* response) {
+  absl::StatusOr<v1::Session> session = clients_.RunSession(request->server_id());
+  if (!session.ok()) return ToGrpc(session.status());
+  *response = *std::move(session);
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::ListAccounts(grpc::ServerContext* /*context*/,
+                                           const v1::ListAccountsRequest* /*request*/,
+                                           v1::ListAccountsResponse* response) {
+  for (v1::Account& account : clients_.Describe()) {
+    *response->add_accounts() = std::move(account);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::GetNode(grpc::ServerContext* /*context*/,
+                                      const v1::GetNodeRequest* request, v1::Node* response) {
+  view_.OnCommands();
+  return ToGrpc(ReadNode(request->uri(), request->recursive() ? Tree::kLimits.max_depth : 1,
+                         *response));
+}
+
+// Reads a node and `depth` levels below it. What cannot be told below the first is noted there.
+absl::Status DmBridgeService::ReadNode(const std::string& uri, int depth, v1::Node& node) {
+  node.set_uri(uri);
+  absl::StatusOr<std::vector<NodeValue>> values = tree_.Get({.uri = uri});
+  if (!values.ok()) {
+    // An Exec node is there all the same.
+    if (DmStatusOf(values.status()) != syncml::StatusCode::kCommandNotAllowed) {
+      return values.status();
+    }
+    node.set_error("cannot be read");
+    return absl::OkStatus();
+  }
+  const NodeValue& value = values->front();
+  node.set_format(std::string(Name(value.format)));
+  node.set_type(value.type);
+  if (value.format != Format::kNode) {
+    const bool text = syncml::IsXmlText(*value.value);
+    node.set_value(text ? *value.value : absl::Base64Escape(*value.value));
+    return absl::OkStatus();
+  }
+  if (depth == 0) return absl::OkStatus();
+  for (const absl::string_view name : absl::StrSplit(*value.value, '/', absl::SkipEmpty())) {
+    v1::Node& child = *node.add_children();
+    const absl::Status read = ReadNode(absl::StrCat(uri, "/", name), depth - 1, child);
+    if (!read.ok()) child.set_error(std::string(read.message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace virmo::dm_bridge

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// dm-bridge: the device's OMA DM client. See README.md.
+
+#include <sys/stat.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "dm-bridge/accounts/account_store.h"
+#include "dm-bridge/alerts/alert_relay.h"
+#include "dm-bridge/client/client_set.h"
+#include "dm-bridge/dm_bridge_service.h"
+#include "dm-bridge/objects/standard_objects.h"
+#include "dm-bridge/objects/virmo.h"
+#include "dm-bridge/transport/notification_listener.h"
+#include "services/runtime/channel.h"
+#include "services/runtime/files.h"
+#include "services/runtime/logging.h"
+#include "services/runtime/process.h"
+#include "services/runtime/program.h"
+#include "services/runtime/resource_name.h"
+#include "services/runtime/status_macros.h"
+
+namespace virmo::dm_bridge {
+namespace {
+
+constexpr char kDefaultAccountFile[] = "/etc/virmo/account.textproto";
+
+config::v1::DmBridgeConfig Defaults() {
+  config::v1::DmBridgeConfig config;
+  config.mutable_listener()->set_address("unix:/run/virmo/dm-bridge.sock");
+  config.set_state_directory("/var/lib/virmo/dm-bridge");
+  config.mutable_alert_emitter()->set_address("unix:/run/virmo/alert-emitter.sock");
+  config.mutable_policy_engine()->set_address("unix:/run/virmo/policy-engine.sock");
+  config.mutable_vm_controller()->set_address("unix:/run/virmo/vm-controller.sock");
+  config.set_poll_interval_seconds(300);
+  config.set_manufacturer("VirMO");
+  config.set_model("Generic");
+  return config;
+}
+
+// The folder holds secrets: it is ours alone, also if somebody made it before.
+absl::StatusOr<std::unique_ptr<Database>> OpenDatabase(const std::string& directory) {
+  RETURN_IF_ERROR(MakeDirectory(directory, 0700));
+  if (chmod(directory.c_str(), 0700) != 0) {
+    spdlog::warn("folder may be readable by others path={}", directory);
+  }
+  return Database::Open(absl::StrCat(directory, "/dm-bridge.db"),
+                        {AclStore::GetSchema(), AccountStore::GetSchema(),
+                         SettingsStore::GetSchema(), ProvisionStore::GetSchema()});
+}
+
+// A wrong account file does not keep the others, or those known already, from working.
+void ImportAccounts(const config::v1::DmBridgeConfig& config, AccountStore& accounts,
+                    Process& process) {
+  std::vector<std::string> files(config.account_files().begin(), config.account_files().end());
+  struct stat info = {};
+  if (files.empty() && stat(kDefaultAccountFile, &info) == 0) files = {kDefaultAccountFile};
+  for (const std::string& file : files) {
+    const absl::Status imported = accounts.Import(file);
+    if (imported.ok()) continue;
+    spdlog::error("account not taken over file={} cause=\"{}\"", file, imported.message());
+    process.SetDegraded(absl::StrCat("account ", file), imported.message());
+  }
+}
+
+void Report(Process& process, const std::string& service, const absl::Status& status) {
+  if (status.ok()) {
+    process.ClearDegraded(service);
+  } else {
+    process.SetDegraded(service, absl::StrCat("not reachable: ", status.message()));
+  }
+}
+
+// Which server hears of an alert: who asked, else the configured one, else the machine's owner,
+// else the first.
+std::string Route(const v1::Alert& alert, const config::v1::DmBridgeConfig& config,
+                  SettingsStore& settings, DeviceView& view, ClientSet& clients) {
+  const std::string& initiator = alert.initiator().server_id();
+  if (!initiator.empty()) return clients.Has(initiator) ? initiator : "";
+  const auto set = settings.Get("AlertServer", "");
+  if (set.ok() && clients.Has(*set)) return *set;
+  if (clients.Has(config.alert_server())) return config.alert_server();
+  const auto id = VirtualMachineId(alert.virtual_machine());
+  const auto vm = id.ok() ? view.GetMachine(*id) : id.status();
+  if (vm.ok() && clients.Has((*vm)->owner())) return (*vm)->owner();
+  return clients.First();
+}
+
+absl::Status MountAll(const config::v1::DmBridgeConfig& config, AccountStore& accounts,
+                      DeviceView& view, SettingsStore& settings, ProvisionStore& provisions,
+                      Tree& tree) {
+  tree.Mount(MakeDevInfoObject(config, accounts));
+  tree.Mount(MakeDevDetailObject(config));
+  tree.Mount(MakeDmAccObject(accounts));
+  tree.Mount(MakeVirmoObject(view, settings, provisions));
+  return absl::OkStatus();
+}
+
+// What main makes out of the configuration, in order of dependency.
+struct Channels {
+  std::shared_ptr<grpc::Channel> alert_emitter, policy_engine, vm_controller;
+};
+
+absl::StatusOr<Channels> MakeChannels(const config::v1::DmBridgeConfig& config) {
+  Channels channels;
+  ASSIGN_OR_RETURN(channels.alert_emitter, MakeChannel(config.alert_emitter()));
+  ASSIGN_OR_RETURN(channels.policy_engine, MakeChannel(config.policy_engine()));
+  ASSIGN_OR_RETURN(channels.vm_controller, MakeChannel(config.vm_controller()));
+  return channels;
+}
+
+absl::StatusOr<std::unique_ptr<NotificationListener>> Listen(
+    const config::v1::DmBridgeConfig& config, AccountStore& accounts, ClientSet& clients) {
+  if (config.notification_address().empty()) return nullptr;
+  return NotificationListener::Start(
+      config.notification_address(), accounts,
+      [&clients](const NotificationGate::Accepted& accepted) {
+        clients.OnNotified(accepted.server_id, {.session_id = accepted.session_id,
+                                                .resync_nonce = accepted.resync_nonce});
+      });
+}
+
+// Every object of the process is made here, in order of dependency, and nowhere else.
+absl::Status Run(const config::v1::DmBridgeConfig& config) {
+  ASSIGN_OR_RETURN(const auto process, Process::Create("dm-bridge", config.listener()));
+  ASSIGN_OR_RETURN(const auto database, OpenDatabase(config.state_directory()));
+  ASSIGN_OR_RETURN(const auto acls, AclStore::Open(*database));
+  AccountStore accounts(*database);
+  SettingsStore settings(*database);
+  ProvisionStore provisions(*database);
+  ImportAccounts(config, accounts, *process);
+  ASSIGN_OR_RETURN(const Channels channels, MakeChannels(config));
+  ClientSet clients;
+  DeviceView view(
+      channels.vm_controller, channels.policy_engine,
+      {.on_service = [&](const std::string& service,
+                         const absl::Status& status) { Report(*process, service, status); },
+       .on_operation =
+           [&](const v1::OperationEvent& event) {
+             const absl::Status stored = provisions.OnOperation(event);
+             if (!stored.ok()) spdlog::error("outcome not stored cause=\"{}\"", stored.message());
+           }});
+  Tree tree(*acls);
+  RETURN_IF_ERROR(MountAll(config, accounts, view, settings, provisions, tree));
+  AlertRelay alerts(
+      channels.alert_emitter,
+      {.route = [&](const v1::Alert& alert) {
+         return Route(alert, config, settings, view, clients);
+       },
+       .on_pending = [&](const std::string& server_id) { clients.OnAlertsPending(server_id); },
+       .on_service = [&](const absl::Status& s) { Report(*process, "alert-emitter", s); }});
+  // Their sessions end before what they use does.
+  const absl::Cleanup end_sessions = [&] { clients.Clear(); };
+  ASSIGN_OR_RETURN(const auto known, accounts.List());
+  for (const config::v1::DmAccount& account : known) {
+    clients.Add(std::make_unique<DmClient>(
+        account, DmClient::Environment{tree, accounts, alerts, view, config}));
+  }
+  ASSIGN_OR_RETURN(const auto listener, Listen(config, accounts, clients));
+  DmBridgeService service(clients, tree, view);
+  process->Register(service);
+  process->OnShutdown([&] { clients.Clear(); });
+  return process->Serve();
+}
+
+}  // namespace
+}  // namespace virmo::dm_bridge
+
+int main(int argc, char** argv) {
+  virmo::config::v1::DmBridgeConfig config = virmo::dm_bridge::Defaults();
+  const virmo::Program program = {
+      .name = "dm-bridge",
+      .description = "The device's OMA DM client: runs DM sessions with the management servers, "
+                     "shows them the virtual machines as a management tree, carries out what they "
+                     "ask for and delivers alerts."};
+  return virmo::RunProgram(argc, argv, program, config,
+                           [&] { return virmo::dm_bridge::Run(config); });
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "dm-bridge/tree/tree.h"
+#include "services/syncml/message.h"
+
+namespace virmo::dm_bridge {
+
+// Whether the message brings anything that must be answered, besides Status and Results.
+bool HasCommands(const syncml::Message& message);
+
+// Carries out a server's commands on the tree and makes the Status and Results that answer them
+// (OMA-TS-DM_RepPro §6). Ids of commands it makes are left empty: they are given when the
+// message is put together.
+class CommandRunner {
+ public:
+  CommandRunner(Tree& tree, std::string server_id, std::string session_uuid);
+
+  // In order; what fails does not keep the next from being tried. `room` is the most bytes that
+  // one command of the answer may take: larger Results are split, or answered 413.
+  std::vector<syncml::Command> Run(const syncml::Message& message, size_t room);
+
+  // Answers every command with `code` and does nothing.
+  static std::vector<syncml::Command> Refuse(const syncml::Message& message,
+                                             syncml::StatusCode code);
+
+  int commands_done() const { return commands_done_; }
+
+ private:
+  void RunCommand(const syncml::Command& command);
+  void RunItems(const syncml::Command& command);
+  void RunAtomic(const syncml::Command& atomic);
+  void RunAlert(const syncml::Command& alert);
+  void RunItem(const syncml::Command& command, size_t index);
+  bool RefusesChunk(const syncml::Item& item);
+  absl::Status RunOnTree(const syncml::Command& command, const NodeRequest& request,
+                         syncml::StatusCode* success, std::vector<NodeValue>* values);
+  void AddResults(const syncml::Command& get, const syncml::Item& item,
+                  const std::vector<NodeValue>& values, syncml::Command status);
+  void Answer(const syncml::Command& about, syncml::StatusCode code, absl::string_view text = "");
+
+  Tree& tree_;
+  const std::string server_id_;
+  const std::string session_uuid_;
+  int commands_done_ = 0;
+  std::string refused_object_;  // The large object whose last chunk has not come.
+
+  // Of the message at hand.
+  std::string msg_id_;
+  size_t room_ = 0;
+  std::vector<syncml::Command> answers_;
+};
+
+}  // namespace virmo::dm_bridge

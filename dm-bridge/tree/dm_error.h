@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "services/syncml/status_code.h"
+
+namespace virmo::dm_bridge {
+
+// An error whose meaning to a DM peer is `code` (OMA-TS-DM_RepPro §10), for what the tree itself
+// refuses. What a service refused keeps its own reason, and the DM status follows from that.
+absl::Status DmError(syncml::StatusCode code, absl::string_view message);
+
+// The DM status that answers a command which ended in `status`; 200 if it is OK.
+syncml::StatusCode DmStatusOf(const absl::Status& status);
+
+// Text for Status/Item/Data: the message, after the VirMO result code (`1419 cannot suspend …`)
+// if a service gave a reason. Empty if `status` is OK.
+std::string DmTextOf(const absl::Status& status);
+
+}  // namespace virmo::dm_bridge
