@@ -18,7 +18,6 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/impl/server_builder_option.h"
 #include "grpcpp/impl/server_builder_plugin.h"
 #include "grpcpp/impl/server_initializer.h"
@@ -30,7 +29,9 @@
 #include "grpcpp/server_posix.h"
 #include "grpcpp/support/server_interceptor.h"
 #include "services/runtime/address.h"
+#include "services/runtime/channel.h"
 #include "services/runtime/error.h"
+#include "services/runtime/health_service.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/peer_name_check.h"
@@ -208,7 +209,6 @@ class Process::Impl {
 
  private:
   absl::Status Listen() {
-    grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     // One thread waits for work; another is kept for the next call.
     builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
@@ -225,6 +225,7 @@ class Process::Impl {
     builder.experimental().SetInterceptorCreators(std::move(counters));
     for (grpc::Service* service : services_) builder.RegisterService(service);
     builder.RegisterService(&process_service_);
+    builder.RegisterService(&health_service_);
     return IsUnixAddress(listener_.address()) ? ListenOnSocket(builder) : ListenOnPort(builder);
   }
 
@@ -234,6 +235,7 @@ class Process::Impl {
       server_ = builder.BuildAndStart();
       if (server_ == nullptr) return false;
     }
+    health_service_.SetServices(service_names_);
     ShowHealth();
     return true;
   }
@@ -309,6 +311,7 @@ class Process::Impl {
       hooks.swap(hooks_);
     }
     for (const auto& hook : hooks) hook();
+    health_service_.Close();
     WaitForCalls();
     // gRPC would wait for every connection to close, and an idle client may not look for seconds.
     server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
@@ -330,11 +333,7 @@ class Process::Impl {
   // Reads what to show under the lock, so that the last change is what is shown.
   void ShowHealth() {
     MutexLock lock(health_mutex_);
-    if (server_ == nullptr) return;
-    const bool well = !ending_ && process_service_.AllWell();
-    grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-    health->SetServingStatus("", well);
-    for (const std::string& service : service_names_) health->SetServingStatus(service, well);
+    health_service_.SetServing(server_ != nullptr && !ending_ && process_service_.AllWell());
   }
 
   const std::string name_;
@@ -343,12 +342,13 @@ class Process::Impl {
   const int signal_fd_;
   const std::chrono::steady_clock::time_point start_;
   ProcessService process_service_;
+  HealthService health_service_;
   const std::shared_ptr<PeerNameCheck> peer_name_check_;
   CallCount::State calls_;
   std::vector<grpc::Service*> services_;
   std::vector<std::string> service_names_;
   std::unique_ptr<UnixListener> unix_listener_;
-  Mutex health_mutex_;  // Keeps server_ from going while its health is set.
+  Mutex health_mutex_;  // Held while what health shows is read and shown.
   std::unique_ptr<grpc::Server> server_;
   bool ending_ ABSL_GUARDED_BY(health_mutex_) = false;
   mutable Mutex mutex_;
@@ -372,6 +372,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Create(std::string name,
   if (stop_fd < 0 || signal_fd < 0) {
     return Error(v1::ErrorInfo::REASON_INTERNAL, "cannot make an eventfd or signalfd");
   }
+  PollIdleChannelsEverySecond();
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   return std::unique_ptr<Process>(new Process(
       std::make_unique<Impl>(std::move(name), std::move(listener), stop_fd, signal_fd)));

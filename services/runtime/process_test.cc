@@ -236,6 +236,47 @@ TEST_F(UnixProcessTest, HealthFollowsDegradationForEveryService) {
   EXPECT_EQ(HealthOf(channel, "virmo.v1.AlertService"), 1);
 }
 
+TEST_F(UnixProcessTest, WatchersOfHealthHearOfEachChangeAndOfTheEnd) {
+  Running process(listener_);
+  const auto channel = ChannelTo(address_);
+  grpc::ClientContext context;
+  SetDeadline(context, absl::Seconds(20));
+  const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Watch",
+                                         grpc::internal::RpcMethod::SERVER_STREAMING);
+  const std::unique_ptr<grpc::ClientReader<grpc::ByteBuffer>> reader(
+      grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(channel.get(), method, &context,
+                                                                    Octets("")));
+  const auto next = [&] {
+    grpc::ByteBuffer response;
+    return reader->Read(&response) ? static_cast<int>(Text(response).at(1)) : -1;
+  };
+
+  EXPECT_EQ(next(), 1);
+  process->SetDegraded("hypervisor", "not reachable");
+  EXPECT_EQ(next(), 2);
+  process->ClearDegraded("hypervisor");
+  EXPECT_EQ(next(), 1);
+  process->RequestStop();
+  EXPECT_EQ(next(), 2);
+  EXPECT_EQ(next(), -1);
+}
+
+TEST_F(UnixProcessTest, HealthRefusesWhatIsNoRequest) {
+  Running process(listener_);
+  const auto channel = ChannelTo(address_);
+  for (const char* octets : {"\x0a\x05x", "\xff", "\x0b", "\x0a\xff\xff\xff\xff\xff"}) {
+    grpc::ClientContext context;
+    SetDeadline(context, absl::Seconds(20));
+    const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                           grpc::internal::RpcMethod::NORMAL_RPC);
+    grpc::ByteBuffer response;
+    EXPECT_EQ(grpc::internal::BlockingUnaryCall(channel.get(), method, &context, Octets(octets),
+                                                &response)
+                  .error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+  }
+}
+
 TEST_F(UnixProcessTest, ADegradationFromBeforeServingShows) {
   const auto process = *Process::Create("test", listener_);
   process->SetDegraded("database", "was damaged");
