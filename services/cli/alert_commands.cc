@@ -88,7 +88,7 @@ class Follower {
            if (response.has_alert() && response.alert().sequence() > last_) Show(response.alert());
            return false;
          },
-         .on_tick = [] {},
+         .on_tick = [] { return false; },
          .on_end = [] { return false; }});
     return watcher.Run("follow alerts");
   }

@@ -105,6 +105,13 @@ TEST_F(LocalTest, VmsOfTheControllerAreShown) {
   EXPECT_EQ(Virmo({"local", "vm", "none", "--socket", socket()}).exit_code, 3);
 }
 
+TEST_F(LocalTest, TheSocketMayStandBeforeTheCommand) {
+  const Result result = Virmo({"local", "--socket", socket(), "-o", "json", "vm", kId});
+
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(json::parse(result.out)["display_name"], "work");
+}
+
 TEST_F(LocalTest, ConsoleShowsWhatTheGuestWritesUntilItsTimeIsOver) {
   const Result result = Virmo({"local", "console", kId, "--seconds", "1", "--socket", socket()});
 
@@ -210,6 +217,13 @@ TEST_F(CompletionTest, OffersFilesWhereAFileIsWanted) {
   WriteAll(PathOf("disk.img"), "x");
 
   EXPECT_THAT(Tab("virmo image upload " + folder() + "/di"), ElementsAre(PathOf("disk.img")));
+}
+
+TEST_F(CompletionTest, KnowsOptionsThatStandBeforeTheCommand) {
+  WriteAll(PathOf("a.sock"), "");
+
+  EXPECT_THAT(Tab("virmo local --socket " + folder() + "/a"), ElementsAre(PathOf("a.sock")));
+  EXPECT_THAT(Tab("virmo local --socket /x vm"), ElementsAre("vm", "vms"));
 }
 
 TEST_F(CompletionTest, OffersNothingAndSaysNothingWithoutAServer) {

@@ -34,6 +34,7 @@ struct Parsed {
   std::string timeout;
   bool quiet = false;
   std::map<std::string, CLI::App*> groups;
+  std::map<std::string, Values> group_values;
   std::map<const Command*, Values> values;
   const Command* command = nullptr;
 };
@@ -136,7 +137,11 @@ void AddCommand(CLI::App& app, const Command& command, Parsed& parsed) {
   CLI::App* subcommand = parent->add_subcommand(name, command.summary);
   subcommand->fallthrough();
   for (const Parameter& parameter : command.parameters) {
-    AddParameter(*subcommand, parameter, parsed.values[&command]);
+    if (!parameter.of_group) {
+      AddParameter(*subcommand, parameter, parsed.values[&command]);
+    } else if (parsed.group_values[group].count(KeyOf(parameter)) == 0) {
+      AddParameter(*parent, parameter, parsed.group_values[group]);
+    }
   }
   subcommand->final_callback([&parsed, &command] { parsed.command = &command; });
 }
@@ -226,6 +231,8 @@ std::variant<Invocation, Farewell> ParseCommandLine(const std::vector<std::strin
   absl::StatusOr<Settings> settings = SettingsOf(parsed);
   if (!settings.ok()) return Refuse(settings.status(), words);
   Values values = std::move(parsed.values[parsed.command]);
+  const std::string& path = parsed.command->path;
+  values.merge(parsed.group_values[path.substr(0, path.find(' '))]);
   for (auto it = values.begin(); it != values.end();) {
     it = it->second.empty() ? values.erase(it) : std::next(it);
   }

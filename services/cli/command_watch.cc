@@ -15,10 +15,15 @@
 namespace virmo::cli {
 namespace {
 
+// How long we wait, once it is applied, for the server to read the state back. The device may be
+// gone by then, and what was asked for is done.
+constexpr absl::Duration kConfirmationTime = absl::Seconds(30);
+
+// An applied command may still be confirmed: the stream's end tells if not.
 bool HasEnded(const v1::Command& command) {
   return command.state() == v1::Command::STATE_CONFIRMED ||
          command.state() == v1::Command::STATE_FAILED ||
-         command.state() == v1::Command::STATE_CANCELLED || command.has_end_time();
+         command.state() == v1::Command::STATE_CANCELLED;
 }
 
 // Shows a command's way as it becomes known, each step once however often it is told.
@@ -28,6 +33,7 @@ class TimelineView {
       : context_(context), progress_(context.err(), context.ProgressStyle()) {}
 
   void Update(const v1::Command& command) {
+    if (command.state() == v1::Command::STATE_APPLIED && !IsApplied()) applied_ = absl::Now();
     if (command.timeline_size() > shown_) progress_.Clear();
     for (; shown_ < command.timeline_size(); ++shown_) {
       context_.Tell(StepText(command, command.timeline(shown_)));
@@ -40,13 +46,19 @@ class TimelineView {
     }
   }
 
-  void Tick() {
-    if (!command_.has_create_time() || command_.progress_percent() > 0) return;
-    progress_.Wait(absl::StrCat("  waiting ",
-                                Seconds(absl::Now() - ToTime(command_.create_time()))));
+  // Returns true when nothing more is to be waited for.
+  bool Tick() {
+    if (IsApplied() && absl::Now() - applied_ > kConfirmationTime) return true;
+    if (command_.has_create_time() && command_.progress_percent() == 0) {
+      progress_.Wait(absl::StrCat("  waiting ",
+                                  Seconds(absl::Now() - ToTime(command_.create_time()))));
+    }
+    return false;
   }
 
  private:
+  bool IsApplied() const { return command_.state() == v1::Command::STATE_APPLIED; }
+
   void ShowProgress() {
     if (command_.state() != v1::Command::STATE_ACCEPTED) return;
     progress_.Set("  progress", command_.progress_percent(), "");
@@ -55,6 +67,7 @@ class TimelineView {
   Context& context_;
   Progress progress_;
   v1::Command command_;
+  absl::Time applied_ = absl::InfiniteFuture();
   int shown_ = 0;
 };
 
@@ -109,11 +122,12 @@ absl::Status FollowCommand(Context& context, const Peer& server, const std::stri
          }
          return HasEnded(*seen);
        },
-       .on_tick = [&] { view.Tick(); },
+       .on_tick = [&] { return view.Tick(); },
        // The server ends the stream when the command has: nothing is read back of some.
        .on_end = [&] { return seen->state() == v1::Command::STATE_APPLIED; }});
   const absl::Status watched = watcher.Run(goal);
-  if (!watched.ok()) return WithWatchHint(watched, name);
+  // What was applied is done, even if we stopped before it was confirmed.
+  if (!watched.ok() && seen->state() != v1::Command::STATE_APPLIED) return WithWatchHint(watched, name);
   return OutcomeOf(*seen, goal);
 }
 

@@ -50,7 +50,7 @@ bool IsGlobalWithValue(const std::string& word) {
   return std::find(names.begin(), names.end(), word) != names.end();
 }
 
-const Parameter* FindOption(const Command& command, const std::string& word) {
+const Parameter* OptionOf(const Command& command, const std::string& word) {
   for (const Parameter& parameter : command.parameters) {
     const std::vector<std::string> names = absl::StrSplit(parameter.name, ',');
     if (parameter.IsOption() && std::find(names.begin(), names.end(), word) != names.end()) {
@@ -101,14 +101,24 @@ class Reader {
 
  private:
   void TakeOption(const std::string& word) {
-    const Parameter* option =
-        point_.command == nullptr ? nullptr : FindOption(*point_.command, word);
+    const Parameter* option = FindOption(word);
     if (option != nullptr) {
       if (option->kind != Kind::kFlag) pending_ = option;
       return;
     }
     if (IsGlobalWithValue(word)) point_.global_wanted = word;
     if (IsGlobalWithValue(word) || absl::StrContains(word, '=')) point_.globals.push_back(word);
+  }
+
+  // An option of the command, or of the group that it will be of.
+  const Parameter* FindOption(const std::string& word) const {
+    if (point_.command != nullptr) return OptionOf(*point_.command, word);
+    for (const Command& command : commands_) {
+      const Parameter* option = OptionOf(command, word);
+      const bool known = option != nullptr && option->of_group;
+      if (known && absl::StartsWith(command.path, point_.group + " ")) return option;
+    }
+    return nullptr;
   }
 
   void TakeCommandWord(const std::string& word) {
@@ -245,8 +255,9 @@ std::set<std::string> Candidates(const CompletionPoint& point) {
     return file ? std::set<std::string>{kFilesWanted} : std::set<std::string>{};
   }
   if (absl::StartsWith(point.prefix, "-")) return OptionNames(point);
-  if (point.command == nullptr) return CommandWords(point);
-  if (point.wanted == nullptr) return {};
+  if (point.wanted == nullptr) {
+    return point.command == nullptr ? CommandWords(point) : std::set<std::string>();
+  }
   if (point.wanted->kind == Kind::kFile) return {kFilesWanted};
   if (point.wanted->kind == Kind::kChoice) {
     return {point.wanted->choices.begin(), point.wanted->choices.end()};

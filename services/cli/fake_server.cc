@@ -37,8 +37,7 @@ std::string Page(const std::vector<Item>& items, const Request& request, Add add
 }
 
 bool IsEnd(v1::Command::State state) {
-  return state == v1::Command::STATE_CONFIRMED || state == v1::Command::STATE_FAILED ||
-         state == v1::Command::STATE_CANCELLED;
+  return state >= v1::Command::STATE_APPLIED;
 }
 
 }  // namespace
@@ -193,7 +192,7 @@ void FakeFleet::Advance(Entry& entry, const Scripted& step) {
   if (step.progress_percent != 0) command.set_progress_percent(step.progress_percent);
   command.set_result_code(step.result_code);
   command.set_dm_status(step.dm_status);
-  if (IsEnd(step.state)) SetNow(*command.mutable_end_time());
+  if (IsEnd(step.state) && !command.has_end_time()) SetNow(*command.mutable_end_time());
 }
 
 grpc::Status FakeFleet::GetCommand(grpc::ServerContext*, const v1::GetCommandRequest* request,

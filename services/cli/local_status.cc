@@ -81,7 +81,8 @@ std::string StatusTable(const std::vector<Answer>& answers, absl::Time now) {
 Parameter SocketOption() {
   return {.name = "--socket",
           .kind = Kind::kFile,
-          .help = "The process' socket, or the folder of all. Default /run/virmo"};
+          .help = "The process' socket, or the folder of all. Default /run/virmo",
+          .of_group = true};
 }
 
 std::string AddressOf(const Arguments& arguments, const std::string& process) {

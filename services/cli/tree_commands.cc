@@ -3,8 +3,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 #include "services/cli/command.h"
 #include "services/cli/command_watch.h"
@@ -26,6 +28,25 @@ absl::StatusOr<v1::Command> RunQuietly(Context& context, const Peer& server, con
   return RunTask(silent, server, task);
 }
 
+// What a Get read. A server that does not list the nodes tells of them in `detail`, as lines of
+// `URI = value`.
+std::vector<v1::Command::NodeResult> NodesOf(const v1::Command& command) {
+  std::vector<v1::Command::NodeResult> nodes(command.node_results().begin(),
+                                             command.node_results().end());
+  if (!nodes.empty()) return nodes;
+  for (absl::string_view line : absl::StrSplit(command.detail(), '\n', absl::SkipEmpty())) {
+    const size_t equals = line.find(" = ");
+    if (absl::StartsWith(line, "./") && equals != absl::string_view::npos) {
+      nodes.emplace_back().set_uri(std::string(line.substr(0, equals)));
+      nodes.back().set_value(std::string(line.substr(equals + 3)));
+      nodes.back().set_dm_status(command.dm_status());
+    } else if (!nodes.empty()) {
+      nodes.back().mutable_value()->append(absl::StrCat("\n", line));
+    }
+  }
+  return nodes;
+}
+
 absl::Status GetNodes(Context& context, const Arguments& arguments) {
   Task task;
   task.device = FullName("devices", arguments.Text("DEVICE"));
@@ -40,8 +61,7 @@ absl::Status GetNodes(Context& context, const Arguments& arguments) {
   request.set_name(command.name());
   ASSIGN_OR_RETURN(const v1::Command full,
                    server.Call(&v1::FleetService::Stub::GetCommand, request, task.goal));
-  const std::vector<v1::Command::NodeResult> nodes(full.node_results().begin(),
-                                                   full.node_results().end());
+  const std::vector<v1::Command::NodeResult> nodes = NodesOf(full);
   // A script wants the bare value of a node.
   if (context.quiet() && !context.json()) {
     for (const v1::Command::NodeResult& node : nodes) context.Print(node.value() + "\n");

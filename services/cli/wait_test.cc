@@ -65,6 +65,15 @@ TEST_F(WaitTest, AppliedIsEnoughWhenTheServerReadsNothingBack) {
   EXPECT_EQ(Virmo({"vm", "start", "phone-1", "work"}).exit_code, 0);
 }
 
+TEST_F(WaitTest, AnAppliedCommandCountsAsDoneWhenTheWaitForItsConfirmationEnds) {
+  fleet_.script.pop_back();
+  fleet_.never_ends = true;
+
+  const Result result = Virmo({"vm", "start", "phone-1", "work", "--timeout", "300ms"});
+
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
 TEST_F(WaitTest, EveryVerbQueuesItsAction) {
   const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
       {{"start"}, "start {}"},
@@ -288,6 +297,16 @@ TEST_F(WaitTest, TreeGetShowsWhatWasReadAndQuietlyTheBareValue) {
       json::parse(Virmo({"tree", "get", "phone-1", "./DevInfo/Man", "-o", "json"}).out)[0]["value"],
       "VirMO");
   EXPECT_EQ(fleet_.Commands()[0].action().get().uris(0), "./DevInfo/Man");
+}
+
+TEST_F(WaitTest, TreeGetReadsWhatTheServerTellsInTheDetail) {
+  fleet_.script = {{.state = v1::Command::STATE_CONFIRMED,
+                    .detail = "./DevInfo/Man = VirMO\n./DevInfo/Mod = a\nb = c",
+                    .dm_status = 200}};
+
+  const Result result = Virmo({"tree", "get", "phone-1", "./DevInfo/Man", "./DevInfo/Mod", "-q"});
+
+  EXPECT_EQ(result.out, "VirMO\na\nb = c\n");
 }
 
 TEST_F(WaitTest, TreeSetSendsValueAndFormat) {

@@ -36,8 +36,8 @@ class Watcher {
     typename Stream::Open open;
     // Returns true when there is nothing more to wait for.
     std::function<bool(const Response&)> on_message;
-    // Several times a second.
-    std::function<void()> on_tick = [] {};
+    // Several times a second while nothing comes. Returns true when it has waited enough.
+    std::function<bool()> on_tick = [] { return false; };
     // The server ended the stream by itself: true if that was to be expected.
     std::function<bool()> on_end = [] { return false; };
   };
@@ -95,7 +95,7 @@ class Watcher {
           if (callbacks_.on_message(response)) return Outcome::kDone;
           break;
         case Stream::Event::kNothingYet:
-          callbacks_.on_tick();
+          if (callbacks_.on_tick()) return Outcome::kDone;
           if (absl::Now() - std::max(stream.heard(), stream.opened()) > kSilence) {
             return Outcome::kBroken;
           }
@@ -113,7 +113,7 @@ class Watcher {
     while (absl::Now() < end) {
       if (interrupt.IsInterrupted()) return false;
       absl::SleepFor(std::min(kTick, end - absl::Now()));
-      callbacks_.on_tick();
+      if (callbacks_.on_tick()) return false;
     }
     return true;
   }
