@@ -18,8 +18,8 @@
 namespace virmo::cli {
 namespace {
 
-const std::vector<std::string> kHeader = {"SEQ", "RECEIVED", "DEVICE", "ALERT", "VM", "STATE",
-                                          "RESULT", "DETAIL"};
+const std::vector<std::string> kHeader = {"SEQ", "RECEIVED", "DEVICE", "ALERT",
+                                          "VM",  "STATE",    "RESULT", "DETAIL"};
 
 std::string Sequence(const v1::DeviceAlert& alert) { return absl::StrCat(alert.sequence()); }
 
@@ -32,9 +32,8 @@ std::string Event(const v1::DeviceAlert& alert) {
 std::vector<std::string> Row(const v1::DeviceAlert& alert, std::string when) {
   std::string state = alert.state() == 0 ? "" : StateWord(alert.state());
   if (alert.lock_state() == 10) absl::StrAppend(&state, " [locked]");
-  return {Sequence(alert), std::move(when),  PartAfter(alert.name(), "devices"),
-          Event(alert),    alert.identifier(), state,
-          ResultWord(alert.result_code()), alert.detail()};
+  return {Sequence(alert),    std::move(when), PartAfter(alert.name(), "devices"), Event(alert),
+          alert.identifier(), state,           ResultWord(alert.result_code()),    alert.detail()};
 }
 
 // The alerts after `since`, at most the newest `limit` (0 = all), oldest first.
@@ -44,9 +43,9 @@ absl::StatusOr<std::vector<v1::DeviceAlert>> Stored(const Peer& server, const st
   request.set_parent(parent);
   ASSIGN_OR_RETURN(
       std::vector<v1::DeviceAlert> alerts,
-      server.List(&v1::FleetService::Stub::ListDeviceAlerts, request,
-                  [](v1::ListDeviceAlertsResponse& page) { return page.mutable_alerts(); },
-                  "list alerts"));
+      server.List(
+          &v1::FleetService::Stub::ListDeviceAlerts, request,
+          [](v1::ListDeviceAlertsResponse& page) { return page.mutable_alerts(); }, "list alerts"));
   auto first = std::find_if(alerts.begin(), alerts.end(), [since](const v1::DeviceAlert& alert) {
     return alert.sequence() > since;
   });
@@ -77,17 +76,20 @@ class Follower {
     v1::FleetService::Stub stub(server_.channel());
     Watcher<v1::WatchDeviceAlertsResponse> watcher(
         context_, server_,
-        {.open = [&](auto* client, auto* queue, void* tag) {
-           v1::WatchDeviceAlertsRequest request;
-           request.set_parent(parent_);
-           request.set_after_sequence(last_);
-           return stub.AsyncWatchDeviceAlerts(client, request, queue, tag);
-         },
-         .on_message = [&](const v1::WatchDeviceAlertsResponse& response) {
-           // After a break the server may tell again what we have seen.
-           if (response.has_alert() && response.alert().sequence() > last_) Show(response.alert());
-           return false;
-         },
+        {.open =
+             [&](auto* client, auto* queue, void* tag) {
+               v1::WatchDeviceAlertsRequest request;
+               request.set_parent(parent_);
+               request.set_after_sequence(last_);
+               return stub.AsyncWatchDeviceAlerts(client, request, queue, tag);
+             },
+         .on_message =
+             [&](const v1::WatchDeviceAlertsResponse& response) {
+               // After a break the server may tell again what we have seen.
+               if (response.has_alert() && response.alert().sequence() > last_)
+                 Show(response.alert());
+               return false;
+             },
          .on_tick = [] { return false; },
          .on_end = [] { return false; }});
     return watcher.Run("follow alerts");
@@ -120,8 +122,7 @@ absl::Status ShowAlerts(Context& context, const Arguments& arguments) {
     Follower follower(context, server, parent);
     return FollowOutcome(follower.Run(since));
   }
-  ASSIGN_OR_RETURN(const std::vector<v1::DeviceAlert> alerts,
-                   Stored(server, parent, since, limit));
+  ASSIGN_OR_RETURN(const std::vector<v1::DeviceAlert> alerts, Stored(server, parent, since, limit));
   if (follow) {
     Follower follower(context, server, parent);
     for (const v1::DeviceAlert& alert : alerts) follower.Show(alert);

@@ -145,8 +145,11 @@ TEST_F(LocalTest, StatusTellsWhoServesAndWhoIsAway) {
 
 TEST_F(LocalTest, StatusOfAllSucceedsAndTellsDegradations) {
   process_.process.add_degradations("libvirt: not reachable");
-  ASSERT_EQ(Bash("cd " + folder() + " && for p in vm-controller dm-bridge policy-engine "
-                 "alert-emitter; do ln -s server.sock $p.sock; done").exit_code, 0);
+  ASSERT_EQ(Bash("cd " + folder() +
+                 " && for p in vm-controller dm-bridge policy-engine "
+                 "alert-emitter; do ln -s server.sock $p.sock; done")
+                .exit_code,
+            0);
 
   const Result result = Virmo({"local", "status", "--socket", folder()});
 
@@ -177,8 +180,12 @@ class CompletionTest : public ProgramTest {
   std::vector<std::string> Tab(const std::string& line) {
     const Result result = Bash(
         "source <(virmo completion bash)\n"
-        "IFS=' ' read -ra COMP_WORDS <<< '" + line + "'\n"
-        "[[ '" + line + "' == *' ' ]] && COMP_WORDS+=('')\n"
+        "IFS=' ' read -ra COMP_WORDS <<< '" +
+        line +
+        "'\n"
+        "[[ '" +
+        line +
+        "' == *' ' ]] && COMP_WORDS+=('')\n"
         "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
         "_virmo\n"
         "printf '%s\\n' \"${COMPREPLY[@]}\"");

@@ -7,9 +7,7 @@
 
 namespace virmo::cli {
 
-bool Arguments::Has(absl::string_view name) const {
-  return values_.count(std::string(name)) > 0;
-}
+bool Arguments::Has(absl::string_view name) const { return values_.count(std::string(name)) > 0; }
 
 std::vector<std::string> Arguments::All(absl::string_view name) const {
   const auto found = values_.find(std::string(name));

@@ -31,8 +31,8 @@ struct Parameter {
   std::string name;
   Kind kind = Kind::kText;
   std::string help = "";
-  bool required = false;             // Positionals first come, first served.
-  bool many = false;                 // Takes all that is left.
+  bool required = false;                  // Positionals first come, first served.
+  bool many = false;                      // Takes all that is left.
   std::vector<std::string> choices = {};  // Of kChoice.
   bool of_group = false;  // An option of the whole group: may stand before the command's word.
   bool IsOption() const { return name[0] == '-'; }

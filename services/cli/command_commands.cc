@@ -52,9 +52,8 @@ std::string CommandText(const v1::Command& command, absl::Time now, bool exchang
       {"About", Subject(command)},
       {"VM id", command.virtual_machine_id()},
       {"State", StateWord(command.state())},
-      {"Progress", command.progress_percent() == 0
-                       ? ""
-                       : absl::StrCat(command.progress_percent(), " %")},
+      {"Progress",
+       command.progress_percent() == 0 ? "" : absl::StrCat(command.progress_percent(), " %")},
       {"DM status", command.dm_status() == 0 ? "" : absl::StrCat(command.dm_status())},
       {"Result", ResultWord(command.result_code())},
       {"Detail", command.detail()},
@@ -77,22 +76,26 @@ std::string CommandText(const v1::Command& command, absl::Time now, bool exchang
 
 absl::Status ListCommands(Context& context, const Arguments& arguments) {
   v1::ListCommandsRequest request;
-  request.set_parent(
-      FullName("devices", arguments.Has("DEVICE") ? arguments.Text("DEVICE") : "-"));
+  request.set_parent(FullName("devices", arguments.Has("DEVICE") ? arguments.Text("DEVICE") : "-"));
   const size_t limit = arguments.Has("--limit") ? arguments.Number("--limit") : 50;
   ASSIGN_OR_RETURN(const Peer server, context.Server());
-  ASSIGN_OR_RETURN(
-      const std::vector<v1::Command> commands,
-      server.List(&v1::FleetService::Stub::ListCommands, request,
-                  [](v1::ListCommandsResponse& page) { return page.mutable_commands(); },
-                  "list commands", limit));
+  ASSIGN_OR_RETURN(const std::vector<v1::Command> commands,
+                   server.List(
+                       &v1::FleetService::Stub::ListCommands, request,
+                       [](v1::ListCommandsResponse& page) { return page.mutable_commands(); },
+                       "list commands", limit));
   const absl::Time now = context.now();
   context.ShowList<v1::Command>(
       commands, {"ID", "DEVICE", "ACTION", "ABOUT", "STATE", "RESULT", "QUEUED", "DETAIL"},
       [now](const v1::Command& command) -> std::vector<std::string> {
-        return {Id(command), PartAfter(command.name(), "devices"), ActionWord(command.action()),
-                Subject(command), StateWord(command.state()), ResultWord(command.result_code()),
-                Relative(command.create_time(), now), command.detail()};
+        return {Id(command),
+                PartAfter(command.name(), "devices"),
+                ActionWord(command.action()),
+                Subject(command),
+                StateWord(command.state()),
+                ResultWord(command.result_code()),
+                Relative(command.create_time(), now),
+                command.detail()};
       },
       Id);
   return absl::OkStatus();
@@ -149,10 +152,14 @@ std::vector<Command> CommandCommands() {
          .kind = Kind::kFlag,
          .help = "Also the SyncML that was said about it"}},
        ShowCommand},
-      {"command cancel", "Take back a command that was not sent yet", {DeviceParameter(), id},
+      {"command cancel",
+       "Take back a command that was not sent yet",
+       {DeviceParameter(), id},
        CancelCommand},
-      {"command watch", "Follow a command to its end; the exit code is its outcome",
-       {DeviceParameter(), id}, WatchCommand},
+      {"command watch",
+       "Follow a command to its end; the exit code is its outcome",
+       {DeviceParameter(), id},
+       WatchCommand},
   };
 }
 

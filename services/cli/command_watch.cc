@@ -50,8 +50,8 @@ class TimelineView {
   bool Tick() {
     if (IsApplied() && absl::Now() - applied_ > kConfirmationTime) return true;
     if (command_.has_create_time() && command_.progress_percent() == 0) {
-      progress_.Wait(absl::StrCat("  waiting ",
-                                  Seconds(absl::Now() - ToTime(command_.create_time()))));
+      progress_.Wait(
+          absl::StrCat("  waiting ", Seconds(absl::Now() - ToTime(command_.create_time()))));
     }
     return false;
   }
@@ -95,9 +95,8 @@ absl::StatusOr<v1::Command> Queue(const Peer& server, const Task& task) {
 
 std::string StepText(const v1::Command& command, const v1::Command::Step& step) {
   const absl::Duration since = ToTime(step.time()) - ToTime(command.create_time());
-  std::string text =
-      absl::StrFormat("  %-10s %8s", StateWord(step.state()),
-                      Seconds(std::max(since, absl::ZeroDuration())));
+  std::string text = absl::StrFormat("  %-10s %8s", StateWord(step.state()),
+                                     Seconds(std::max(since, absl::ZeroDuration())));
   if (!step.detail().empty()) absl::StrAppend(&text, "  ", Printable(step.detail()));
   return text + "\n";
 }
@@ -112,22 +111,23 @@ absl::Status FollowCommand(Context& context, const Peer& server, const std::stri
   using CommandWatcher = Watcher<v1::WatchCommandResponse>;
   CommandWatcher watcher(
       context, server,
-      {.open = [&](auto* client, auto* queue, void* tag) {
-         return stub.AsyncWatchCommand(client, request, queue, tag);
-       },
-       .on_message = [&](const v1::WatchCommandResponse& response) {
-         if (response.has_command()) {
-           *seen = response.command();
-           view.Update(*seen);
-         }
-         return HasEnded(*seen);
-       },
+      {.open = [&](auto* client, auto* queue,
+                   void* tag) { return stub.AsyncWatchCommand(client, request, queue, tag); },
+       .on_message =
+           [&](const v1::WatchCommandResponse& response) {
+             if (response.has_command()) {
+               *seen = response.command();
+               view.Update(*seen);
+             }
+             return HasEnded(*seen);
+           },
        .on_tick = [&] { return view.Tick(); },
        // The server ends the stream when the command has: nothing is read back of some.
        .on_end = [&] { return seen->state() == v1::Command::STATE_APPLIED; }});
   const absl::Status watched = watcher.Run(goal);
   // What was applied is done, even if we stopped before it was confirmed.
-  if (!watched.ok() && seen->state() != v1::Command::STATE_APPLIED) return WithWatchHint(watched, name);
+  if (!watched.ok() && seen->state() != v1::Command::STATE_APPLIED)
+    return WithWatchHint(watched, name);
   return OutcomeOf(*seen, goal);
 }
 
@@ -139,8 +139,7 @@ absl::StatusOr<v1::Command> RunTask(Context& context, const Peer& server, const 
     return command;
   }
   context.Tell(absl::StrCat(Printable(task.goal), "  (command ", LastPart(command.name()), ")\n"));
-  const absl::Status outcome =
-      FollowCommand(context, server, command.name(), task.goal, &command);
+  const absl::Status outcome = FollowCommand(context, server, command.name(), task.goal, &command);
   if (context.json()) context.Print(ToJson(command));
   if (!outcome.ok()) return outcome;
   return command;

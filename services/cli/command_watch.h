@@ -15,10 +15,10 @@ namespace virmo::cli {
 
 // A command that is to be queued, or was.
 struct Task {
-  std::string device;     // `devices/phone-1`
+  std::string device;  // `devices/phone-1`
   v1::Action action;
-  std::string goal;       // For errors: `start vm "work" on "phone-1"`.
-  bool wait = true;       // Follow it to its end.
+  std::string goal;  // For errors: `start vm "work" on "phone-1"`.
+  bool wait = true;  // Follow it to its end.
 };
 
 // Queues a command and, if asked, follows it to its end, showing each step with its time.

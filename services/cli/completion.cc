@@ -20,7 +20,8 @@
 namespace virmo::cli {
 namespace {
 
-constexpr char kBashScript[] = R"bash(# bash completion for virmo. Use: source <(virmo completion bash)
+constexpr char kBashScript[] =
+    R"bash(# bash completion for virmo. Use: source <(virmo completion bash)
 _virmo() {
   local line
   COMPREPLY=()
@@ -39,9 +40,9 @@ complete -F _virmo virmo
 
 // Options of the program itself that take a value.
 const std::vector<std::string>& GlobalsWithValue() {
-  static const std::vector<std::string> names = {"--server",  "--tls-cert", "--tls-key",
-                                                 "--tls-ca",  "--tls-peer", "-o",
-                                                 "--output",  "--timeout"};
+  static const std::vector<std::string> names = {"--server", "--tls-cert", "--tls-key",
+                                                 "--tls-ca", "--tls-peer", "-o",
+                                                 "--output", "--timeout"};
   return names;
 }
 
@@ -228,8 +229,8 @@ class Names {
 };
 
 std::set<std::string> OptionNames(const CompletionPoint& point) {
-  std::set<std::string> names = {"--help",    "--server",   "--output",  "--timeout", "--quiet",
-                                 "--tls-ca",  "--tls-cert", "--tls-key", "--tls-peer"};
+  std::set<std::string> names = {"--help",   "--server",   "--output",  "--timeout", "--quiet",
+                                 "--tls-ca", "--tls-cert", "--tls-key", "--tls-peer"};
   if (point.command == nullptr) return names;
   for (const Parameter& parameter : point.command->parameters) {
     if (parameter.IsOption()) names.insert(KeyOf(parameter));
@@ -250,8 +251,8 @@ std::set<std::string> CommandWords(const CompletionPoint& point) {
 std::set<std::string> Candidates(const CompletionPoint& point) {
   if (!point.global_wanted.empty()) {
     if (point.global_wanted == "-o" || point.global_wanted == "--output") return {"json", "table"};
-    const bool file = absl::StartsWith(point.global_wanted, "--tls-") &&
-                      point.global_wanted != "--tls-peer";
+    const bool file =
+        absl::StartsWith(point.global_wanted, "--tls-") && point.global_wanted != "--tls-peer";
     return file ? std::set<std::string>{kFilesWanted} : std::set<std::string>{};
   }
   if (absl::StartsWith(point.prefix, "-")) return OptionNames(point);
@@ -292,7 +293,9 @@ std::string Complete(const std::vector<std::string>& words) {
 }
 
 std::vector<Command> CompletionCommands() {
-  return {{"completion bash", "Print a completion script: source <(virmo completion bash)", {},
+  return {{"completion bash",
+           "Print a completion script: source <(virmo completion bash)",
+           {},
            PrintBashScript}};
 }
 

@@ -21,13 +21,13 @@ std::string Complete(const std::vector<std::string>& words);
 
 // Where on the command line completion is: which command, and what is wanted there.
 struct CompletionPoint {
-  const Command* command = nullptr;     // Null: still in the command's own words.
-  std::string group;                    // `vm`, if that much is known.
-  const Parameter* wanted = nullptr;    // Null: nothing but options can follow.
-  std::vector<std::string> positionals; // Given before.
-  std::vector<std::string> globals;     // Global options given, with their values.
-  std::string global_wanted;            // The global option whose value is being written.
-  std::string prefix;                   // What is written already.
+  const Command* command = nullptr;      // Null: still in the command's own words.
+  std::string group;                     // `vm`, if that much is known.
+  const Parameter* wanted = nullptr;     // Null: nothing but options can follow.
+  std::vector<std::string> positionals;  // Given before.
+  std::vector<std::string> globals;      // Global options given, with their values.
+  std::string global_wanted;             // The global option whose value is being written.
+  std::string prefix;                    // What is written already.
 };
 
 CompletionPoint FindCompletionPoint(const std::vector<std::string>& words,

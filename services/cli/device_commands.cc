@@ -68,8 +68,8 @@ absl::Status EnrolDevice(Context& context, const Arguments& arguments) {
   const absl::Status written = file->Commit(enrolment.account_textproto());
   if (!written.ok()) {
     return WithHint(written, absl::StrCat("the device is enrolled but its account is lost: virmo "
-                                          "device delete ", request.device_id(),
-                                          ", then enrol it again"));
+                                          "device delete ",
+                                          request.device_id(), ", then enrol it again"));
   }
   context.Show(enrolment.device(), Id(enrolment.device()),
                absl::StrCat("enrolled ", Id(enrolment.device()), "\naccount in ", path,
@@ -79,17 +79,21 @@ absl::Status EnrolDevice(Context& context, const Arguments& arguments) {
 
 absl::Status ListDevices(Context& context, const Arguments& /*arguments*/) {
   ASSIGN_OR_RETURN(const Peer server, context.Server());
-  ASSIGN_OR_RETURN(const std::vector<v1::Device> devices,
-                   server.List(&v1::FleetService::Stub::ListDevices, v1::ListDevicesRequest(),
-                               [](v1::ListDevicesResponse& page) { return page.mutable_devices(); },
-                               "list devices"));
+  ASSIGN_OR_RETURN(
+      const std::vector<v1::Device> devices,
+      server.List(
+          &v1::FleetService::Stub::ListDevices, v1::ListDevicesRequest(),
+          [](v1::ListDevicesResponse& page) { return page.mutable_devices(); }, "list devices"));
   const absl::Time now = context.now();
   context.ShowList<v1::Device>(
       devices, {"DEVICE", "NAME", "MODEL", "LAST SESSION", "PENDING", "LAST ERROR"},
       [now](const v1::Device& device) -> std::vector<std::string> {
         const std::string session = Relative(device.last_session_time(), now);
-        return {Id(device), device.display_name(), device.model(),
-                session.empty() ? "never" : session, absl::StrCat(device.pending_commands()),
+        return {Id(device),
+                device.display_name(),
+                device.model(),
+                session.empty() ? "never" : session,
+                absl::StrCat(device.pending_commands()),
                 device.last_session_error()};
       },
       Id);

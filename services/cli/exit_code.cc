@@ -210,8 +210,8 @@ std::string ErrorJson(const absl::Status& status) {
   error["reason"] = ReasonName(status);
   error["message"] = std::string(status.message());
   if (!info.field().empty()) error["field"] = info.field();
-  error["metadata"] = std::map<std::string, std::string>(info.metadata().begin(),
-                                                         info.metadata().end());
+  error["metadata"] =
+      std::map<std::string, std::string>(info.metadata().begin(), info.metadata().end());
   const std::string hint = HintOf(status);
   if (!hint.empty()) error["hint"] = hint;
   error["exit_code"] = static_cast<int>(ExitCodeOf(status));

@@ -36,9 +36,7 @@ std::string Page(const std::vector<Item>& items, const Request& request, Add add
   return end < items.size() ? absl::StrCat(end) : "";
 }
 
-bool IsEnd(v1::Command::State state) {
-  return state >= v1::Command::STATE_APPLIED;
-}
+bool IsEnd(v1::Command::State state) { return state >= v1::Command::STATE_APPLIED; }
 
 }  // namespace
 
@@ -133,8 +131,7 @@ grpc::Status FakeFleet::ListDevices(grpc::ServerContext*, const v1::ListDevicesR
   MutexLock lock(mutex_);
   std::vector<v1::Device> devices;
   for (const auto& [name, device] : devices_) devices.push_back(device);
-  response->set_next_page_token(
-      Page(devices, *request, [&] { return response->add_devices(); }));
+  response->set_next_page_token(Page(devices, *request, [&] { return response->add_devices(); }));
   return grpc::Status::OK;
 }
 
@@ -153,13 +150,12 @@ grpc::Status FakeFleet::ListDeviceVirtualMachines(
     v1::ListDeviceVirtualMachinesResponse* response) {
   MutexLock lock(mutex_);
   if (devices_.count(request->parent()) == 0) return NotFound(request->parent());
-  response->set_next_page_token(Page(vms_[request->parent()], *request,
-                                     [&] { return response->add_virtual_machines(); }));
+  response->set_next_page_token(
+      Page(vms_[request->parent()], *request, [&] { return response->add_virtual_machines(); }));
   return grpc::Status::OK;
 }
 
-grpc::Status FakeFleet::CreateCommand(grpc::ServerContext*,
-                                      const v1::CreateCommandRequest* request,
+grpc::Status FakeFleet::CreateCommand(grpc::ServerContext*, const v1::CreateCommandRequest* request,
                                       v1::Command* response) {
   if (grpc::Status failure = TakeFailure(); !failure.ok()) return failure;
   MutexLock lock(mutex_);
@@ -217,13 +213,11 @@ grpc::Status FakeFleet::ListCommands(grpc::ServerContext*, const v1::ListCommand
       commands.push_back(entry.command);
     }
   }
-  response->set_next_page_token(
-      Page(commands, *request, [&] { return response->add_commands(); }));
+  response->set_next_page_token(Page(commands, *request, [&] { return response->add_commands(); }));
   return grpc::Status::OK;
 }
 
-grpc::Status FakeFleet::CancelCommand(grpc::ServerContext*,
-                                      const v1::CancelCommandRequest* request,
+grpc::Status FakeFleet::CancelCommand(grpc::ServerContext*, const v1::CancelCommandRequest* request,
                                       v1::Command* response) {
   MutexLock lock(mutex_);
   const auto found = commands_.find(request->name());
@@ -322,7 +316,8 @@ grpc::Status FakeImages::UploadImage(grpc::ServerContext*,
   *response = image;
   response->set_size_bytes(static_cast<int64_t>(octets.size()));
   response->set_sha256(absl::BytesToHexString(absl::string_view(
-                           reinterpret_cast<const char*>(digest), sizeof digest)) + damage);
+                           reinterpret_cast<const char*>(digest), sizeof digest)) +
+                       damage);
   octets_ = octets;
   described_ = image;
   images_[image.name()] = *response;

@@ -69,8 +69,8 @@ std::string Mebibytes(int64_t mebibytes) {
 
 std::string StateWord(int state) {
   if (!v1::VirtualMachine::State_IsValid(state) || state == 0) return absl::StrCat("State ", state);
-  std::string word = Word(
-      v1::VirtualMachine::State_Name(static_cast<v1::VirtualMachine::State>(state)), "STATE_");
+  std::string word =
+      Word(v1::VirtualMachine::State_Name(static_cast<v1::VirtualMachine::State>(state)), "STATE_");
   word[0] = absl::ascii_toupper(word[0]);
   return word;
 }

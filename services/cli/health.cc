@@ -35,8 +35,8 @@ absl::StatusOr<bool> IsServing(const Peer& peer) {
   grpc::CompletionQueue queue;
   const grpc::Slice nothing;  // An empty HealthCheckRequest asks for the whole process.
   const grpc::ByteBuffer request(&nothing, 1);
-  const std::unique_ptr<grpc::GenericClientAsyncResponseReader> call = stub.PrepareUnaryCall(
-      &context, "/grpc.health.v1.Health/Check", request, &queue);
+  const std::unique_ptr<grpc::GenericClientAsyncResponseReader> call =
+      stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
   grpc::ByteBuffer response;
   grpc::Status status;
   call->StartCall();

@@ -20,19 +20,19 @@ namespace {
 std::string Id(const v1::Image& image) { return LastPart(image.name()); }
 
 std::string ImageText(const v1::Image& image, absl::Time now) {
-  return PropertiesText({{"Image", Id(image)},
-                         {"Type", image.media_type()},
-                         {"Size", absl::StrCat(Bytes(image.size_bytes()), " (", image.size_bytes(),
-                                               " bytes)")},
-                         {"SHA-256", image.sha256()},
-                         {"Address", image.uri()},
-                         {"Uploaded", Relative(image.create_time(), now)}});
+  return PropertiesText(
+      {{"Image", Id(image)},
+       {"Type", image.media_type()},
+       {"Size", absl::StrCat(Bytes(image.size_bytes()), " (", image.size_bytes(), " bytes)")},
+       {"SHA-256", image.sha256()},
+       {"Address", image.uri()},
+       {"Uploaded", Relative(image.create_time(), now)}});
 }
 
 absl::Status UploadImage(Context& context, const Arguments& arguments) {
   const std::string path = arguments.Text("FILE");
-  const std::string id = arguments.Has("--name") ? LastPart(arguments.Text("--name"))
-                                                 : ImageIdOf(path);
+  const std::string id =
+      arguments.Has("--name") ? LastPart(arguments.Text("--name")) : ImageIdOf(path);
   if (id.empty()) {
     return UsageError(absl::StrCat("cannot make an image's id of ", path, ": give one by --name"));
   }
@@ -50,10 +50,11 @@ absl::Status UploadImage(Context& context, const Arguments& arguments) {
 
 absl::Status ListImages(Context& context, const Arguments& /*arguments*/) {
   ASSIGN_OR_RETURN(const Peer server, context.Server());
-  ASSIGN_OR_RETURN(const std::vector<v1::Image> images,
-                   server.List(&v1::ImageService::Stub::ListImages, v1::ListImagesRequest(),
-                               [](v1::ListImagesResponse& page) { return page.mutable_images(); },
-                               "list images"));
+  ASSIGN_OR_RETURN(
+      const std::vector<v1::Image> images,
+      server.List(
+          &v1::ImageService::Stub::ListImages, v1::ListImagesRequest(),
+          [](v1::ListImagesResponse& page) { return page.mutable_images(); }, "list images"));
   const absl::Time now = context.now();
   context.ShowList<v1::Image>(
       images, {"IMAGE", "TYPE", "SIZE", "UPLOADED", "SHA-256"},
@@ -96,7 +97,8 @@ std::vector<Command> ImageCommands() {
       {"image upload",
        "Put a disk image into the library",
        {{.name = "FILE", .kind = Kind::kFile, .help = "The image file", .required = true},
-        {.name = "--name", .help = "Its id: 1 to 63 of a-z, 0-9, . and -. Default: the file's name"},
+        {.name = "--name",
+         .help = "Its id: 1 to 63 of a-z, 0-9, . and -. Default: the file's name"},
         {.name = "--media-type",
          .help = "qcow2, raw, or a MIME type. Default: told from its content"}},
        UploadImage},

@@ -33,19 +33,22 @@ std::string Memory(const v1::VirtualMachine& vm) {
 
 absl::Status ListVms(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "vm-controller"));
-  ASSIGN_OR_RETURN(const std::vector<v1::VirtualMachine> vms,
-                   peer.List(&v1::VirtualMachineService::Stub::ListVirtualMachines,
-                             v1::ListVirtualMachinesRequest(),
-                             [](v1::ListVirtualMachinesResponse& page) {
-                               return page.mutable_virtual_machines();
-                             },
-                             "list virtual machines"));
+  ASSIGN_OR_RETURN(
+      const std::vector<v1::VirtualMachine> vms,
+      peer.List(
+          &v1::VirtualMachineService::Stub::ListVirtualMachines, v1::ListVirtualMachinesRequest(),
+          [](v1::ListVirtualMachinesResponse& page) { return page.mutable_virtual_machines(); },
+          "list virtual machines"));
   context.ShowList<v1::VirtualMachine>(
       vms, {"ID", "NAME", "STATE", "MEMORY", "PID", "OPERATION", "DETAIL"},
       [](const v1::VirtualMachine& vm) -> std::vector<std::string> {
-        return {Id(vm), vm.display_name(), StateOf(vm), Memory(vm),
+        return {Id(vm),
+                vm.display_name(),
+                StateOf(vm),
+                Memory(vm),
                 vm.host_pid() == 0 ? "" : absl::StrCat(vm.host_pid()),
-                LastPart(vm.current_operation()), vm.state_detail()};
+                LastPart(vm.current_operation()),
+                vm.state_detail()};
       },
       Id);
   return absl::OkStatus();
@@ -68,7 +71,8 @@ std::string VmText(const v1::VirtualMachine& vm, absl::Time now) {
       {"Name", vm.display_name()},
       {"State", StateOf(vm)},
       {"Detail", vm.state_detail()},
-      {"Wanted", vm.requested_state() == 0 ? "" : StateWord(static_cast<int>(vm.requested_state()))},
+      {"Wanted",
+       vm.requested_state() == 0 ? "" : StateWord(static_cast<int>(vm.requested_state()))},
       {"Memory", Memory(vm)},
       {"Disks", absl::StrJoin(disks, ", ")},
       {"Interfaces", absl::StrJoin(interfaces, ", ")},
@@ -77,8 +81,8 @@ std::string VmText(const v1::VirtualMachine& vm, absl::Time now) {
       {"Made from", vm.created_from()},
       {"Policy", absl::StrCat("version ", vm.policy_version())},
       {"Operation", vm.current_operation()},
-      {"Last", last.kind().empty() ? "" : absl::StrCat(last.kind(), ": ",
-                                                       ResultWord(last.result_code()))},
+      {"Last",
+       last.kind().empty() ? "" : absl::StrCat(last.kind(), ": ", ResultWord(last.result_code()))},
       {"Changed", Relative(vm.update_time(), now)},
   });
 }
@@ -108,8 +112,8 @@ std::string HostText(const v1::Host& host) {
       {"Architecture", host.architecture()},
       {"Memory", Mebibytes(host.memory_total_mib())},
       {"Processors", absl::StrCat(host.processor_total() / 100)},
-      {"Storage", absl::StrCat(host.storage_free_mib(), " of ", host.storage_total_mib(),
-                               " MiB free")},
+      {"Storage",
+       absl::StrCat(host.storage_free_mib(), " of ", host.storage_total_mib(), " MiB free")},
       {"Not supported", absl::StrJoin(lacking, ", ")},
   });
 }
@@ -130,10 +134,9 @@ std::string OpenItems(const v1::PolicyStatus& status) {
         item.outcome() != v1::AppliedItem::OUTCOME_NOT_ENFORCEABLE) {
       continue;
     }
-    open.push_back(absl::StrCat(item.item(), ": ",
-                                Word(v1::AppliedItem::Outcome_Name(item.outcome()), "OUTCOME_"),
-                                item.detail().empty() ? "" : " (", item.detail(),
-                                item.detail().empty() ? "" : ")"));
+    open.push_back(absl::StrCat(
+        item.item(), ": ", Word(v1::AppliedItem::Outcome_Name(item.outcome()), "OUTCOME_"),
+        item.detail().empty() ? "" : " (", item.detail(), item.detail().empty() ? "" : ")"));
   }
   return absl::StrJoin(open, "; ");
 }
@@ -142,20 +145,21 @@ absl::Status ListPolicies(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "policy-engine"));
   ASSIGN_OR_RETURN(
       const std::vector<v1::PolicyStatus> policies,
-      peer.List(&v1::PolicyService::Stub::ListPolicies, v1::ListPoliciesRequest(),
-                [](v1::ListPoliciesResponse& page) { return page.mutable_policies(); },
-                "list policies"));
+      peer.List(
+          &v1::PolicyService::Stub::ListPolicies, v1::ListPoliciesRequest(),
+          [](v1::ListPoliciesResponse& page) { return page.mutable_policies(); }, "list policies"));
   context.ShowList<v1::PolicyStatus>(
       policies, {"VM", "LOCK", "VERSION", "APPLIED", "RESERVED", "OPEN"},
       [](const v1::PolicyStatus& status) -> std::vector<std::string> {
         const v1::Lock& lock = status.policy().lock();
         return {LastPart(status.policy().virtual_machine()),
-                !lock.locked() ? "open"
-                               : absl::StrCat("locked by ", lock.locked_by().empty()
-                                                                ? "?"
-                                                                : lock.locked_by()),
-                absl::StrCat(status.policy().version()), absl::StrCat(status.applied_version()),
-                status.holds_resources() ? "yes" : "no", OpenItems(status)};
+                !lock.locked()
+                    ? "open"
+                    : absl::StrCat("locked by ", lock.locked_by().empty() ? "?" : lock.locked_by()),
+                absl::StrCat(status.policy().version()),
+                absl::StrCat(status.applied_version()),
+                status.holds_resources() ? "yes" : "no",
+                OpenItems(status)};
       },
       [](const v1::PolicyStatus& status) { return LastPart(status.policy().virtual_machine()); });
   return absl::OkStatus();
@@ -163,16 +167,17 @@ absl::Status ListPolicies(Context& context, const Arguments& arguments) {
 
 absl::Status ListPools(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "policy-engine"));
-  ASSIGN_OR_RETURN(const v1::ListPoolsResponse response,
-                   peer.Call(&v1::PolicyService::Stub::ListPools, v1::ListPoolsRequest(),
-                             "list pools"));
+  ASSIGN_OR_RETURN(
+      const v1::ListPoolsResponse response,
+      peer.Call(&v1::PolicyService::Stub::ListPools, v1::ListPoolsRequest(), "list pools"));
   const std::vector<v1::ResourcePool> pools(response.pools().begin(), response.pools().end());
   context.ShowList<v1::ResourcePool>(
       pools, {"POOL", "KIND", "CAPACITY", "RESERVED", "FREE", "KEPT FOR HOST"},
       [](const v1::ResourcePool& pool) -> std::vector<std::string> {
         return {LastPart(pool.name()),
                 Word(v1::ResourceKind_Name(pool.kind()), "RESOURCE_KIND_"),
-                absl::StrCat(pool.capacity()), absl::StrCat(pool.reserved()),
+                absl::StrCat(pool.capacity()),
+                absl::StrCat(pool.reserved()),
                 absl::StrCat(pool.capacity() - pool.reserved()),
                 absl::StrCat(pool.host_reserve())};
       },
@@ -182,19 +187,24 @@ absl::Status ListPools(Context& context, const Arguments& arguments) {
 
 absl::Status ListAlerts(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "alert-emitter"));
-  ASSIGN_OR_RETURN(const std::vector<v1::StoredAlert> alerts,
-                   peer.List(&v1::AlertService::Stub::ListAlerts, v1::ListAlertsRequest(),
-                             [](v1::ListAlertsResponse& page) { return page.mutable_alerts(); },
-                             "list alerts"));
+  ASSIGN_OR_RETURN(
+      const std::vector<v1::StoredAlert> alerts,
+      peer.List(
+          &v1::AlertService::Stub::ListAlerts, v1::ListAlertsRequest(),
+          [](v1::ListAlertsResponse& page) { return page.mutable_alerts(); }, "list alerts"));
   const absl::Time now = context.now();
   context.ShowList<v1::StoredAlert>(
       alerts, {"SEQ", "WHEN", "EVENT", "VM", "RESULT", "DELIVERY", "TRIES", "LAST ERROR"},
       [now](const v1::StoredAlert& stored) -> std::vector<std::string> {
         const v1::Alert& alert = stored.alert();
-        return {absl::StrCat(alert.sequence()), Relative(alert.create_time(), now), alert.event(),
-                LastPart(alert.virtual_machine()), ResultWord(alert.result_code()),
+        return {absl::StrCat(alert.sequence()),
+                Relative(alert.create_time(), now),
+                alert.event(),
+                LastPart(alert.virtual_machine()),
+                ResultWord(alert.result_code()),
                 Word(v1::StoredAlert::State_Name(stored.state()), "STATE_"),
-                absl::StrCat(stored.attempts()), stored.last_error()};
+                absl::StrCat(stored.attempts()),
+                stored.last_error()};
       },
       [](const v1::StoredAlert& stored) { return stored.alert().alert_id(); });
   return absl::OkStatus();
@@ -266,18 +276,28 @@ std::vector<Command> LocalCommands() {
       {"local status", "Ask all four processes how they are", {socket}, LocalStatus},
       {"local vms", "List virtual machines (vm-controller)", {socket}, ListVms},
       {"local vm", "Show a virtual machine (vm-controller)", {id, socket}, ShowVm},
-      {"local console", "A guest's serial console (vm-controller)", {id, seconds, backlog, socket},
+      {"local console",
+       "A guest's serial console (vm-controller)",
+       {id, seconds, backlog, socket},
        LocalConsole},
       {"local host", "Show the host and its hypervisor (vm-controller)", {socket}, ShowHost},
-      {"local policies", "List policies, decided and applied (policy-engine)", {socket},
+      {"local policies",
+       "List policies, decided and applied (policy-engine)",
+       {socket},
        ListPolicies},
       {"local pools", "List pools of resources (policy-engine)", {socket}, ListPools},
       {"local alerts", "List alerts on their way (alert-emitter)", {socket}, ListAlerts},
-      {"local node", "Read a node of the management tree (dm-bridge)", {uri, recursive, socket},
+      {"local node",
+       "Read a node of the management tree (dm-bridge)",
+       {uri, recursive, socket},
        ShowNode},
-      {"local session", "Run a session with the server now (dm-bridge)", {server, socket},
+      {"local session",
+       "Run a session with the server now (dm-bridge)",
+       {server, socket},
        RunSession},
-      {"local log-level", "Set a process' log level until it ends", {process, level, socket},
+      {"local log-level",
+       "Set a process' log level until it ends",
+       {process, level, socket},
        LocalLogLevel},
   };
 }

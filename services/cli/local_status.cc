@@ -121,10 +121,10 @@ absl::Status LocalStatus(Context& context, const Arguments& arguments) {
   for (const std::string& process : LocalProcesses()) {
     absl::StatusOr<Peer> peer = LocalPeer(context, arguments, process);
     if (!peer.ok()) return peer.status();
-    answers.push_back({process, peer->address(),
-                       peer->Call(&v1::ProcessService::Stub::GetProcess, v1::GetProcessRequest(),
-                                  ""),
-                       IsServing(*peer)});
+    answers.push_back(
+        {process, peer->address(),
+         peer->Call(&v1::ProcessService::Stub::GetProcess, v1::GetProcessRequest(), ""),
+         IsServing(*peer)});
     if (HealthWord(answers.back()) == "not reachable") silent.push_back(process);
   }
   if (context.json()) {

@@ -48,10 +48,10 @@ absl::Status Peer::Explain(const grpc::Status& status, absl::string_view goal) c
                  {{"address", address_}});
   }
   if (from_grpc && error.code() == absl::StatusCode::kDeadlineExceeded) {
-    return Error(v1::ErrorInfo::REASON_TIMED_OUT,
-                 absl::StrCat(what, "no answer from ", address_, " in ",
-                              absl::FormatDuration(timeout_)),
-                 {{"address", address_}});
+    return Error(
+        v1::ErrorInfo::REASON_TIMED_OUT,
+        absl::StrCat(what, "no answer from ", address_, " in ", absl::FormatDuration(timeout_)),
+        {{"address", address_}});
   }
   return goal.empty() ? error : Annotate(error, absl::StrCat("cannot ", goal));
 }

@@ -25,7 +25,8 @@ class Peer {
   static absl::StatusOr<Peer> Connect(const config::v1::Endpoint& endpoint,
                                       std::optional<absl::Duration> timeout);
 
-  // Makes a unary call. Errors say `cannot GOAL: …` (if there is a goal), and name the address if nobody answers there.
+  // Makes a unary call. Errors say `cannot GOAL: …` (if there is a goal), and name the address if
+  // nobody answers there.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                              Response*),
@@ -50,8 +51,8 @@ class Peer {
   template <typename Stub, typename Request, typename Response, typename Items>
   auto List(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
             Request request, Items items, absl::string_view goal, size_t limit = 0) const
-      -> absl::StatusOr<
-          std::vector<typename std::decay_t<decltype(*items(std::declval<Response&>()))>::value_type>>;
+      -> absl::StatusOr<std::vector<
+          typename std::decay_t<decltype(*items(std::declval<Response&>()))>::value_type>>;
 
   // Turns a failed call's status into an error for people.
   absl::Status Explain(const grpc::Status& status, absl::string_view goal) const;
@@ -77,8 +78,8 @@ class Peer {
 template <typename Stub, typename Request, typename Response, typename Items>
 auto Peer::List(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                 Request request, Items items, absl::string_view goal, size_t limit) const
-    -> absl::StatusOr<
-        std::vector<typename std::decay_t<decltype(*items(std::declval<Response&>()))>::value_type>> {
+    -> absl::StatusOr<std::vector<
+        typename std::decay_t<decltype(*items(std::declval<Response&>()))>::value_type>> {
   std::vector<typename std::decay_t<decltype(*items(std::declval<Response&>()))>::value_type> all;
   request.set_page_size(limit == 0 ? 1000 : static_cast<int>(std::min<size_t>(limit, 1000)));
   do {

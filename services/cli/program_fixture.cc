@@ -88,8 +88,8 @@ void RunningProgram::Signal(int number) const { kill(pid_, number); }
 void RunningProgram::WaitForOutput(const std::string& text) const {
   const absl::Time deadline = absl::Now() + absl::Seconds(10);
   while (!absl::StrContains(ReadAll(out_path_), text)) {
-    ASSERT_LT(absl::Now(), deadline) << "no `" << text << "` in:\n" << ReadAll(out_path_)
-                                     << ReadAll(err_path_);
+    ASSERT_LT(absl::Now(), deadline) << "no `" << text << "` in:\n"
+                                     << ReadAll(out_path_) << ReadAll(err_path_);
     absl::SleepFor(absl::Milliseconds(5));
   }
 }
@@ -167,8 +167,8 @@ void ProgramTest::GivenDevice(const std::string& id, const std::string& name) {
   fleet_.AddDevice(device);
 }
 
-void ProgramTest::GivenVm(const std::string& device, const std::string& id,
-                          const std::string& name, int state) {
+void ProgramTest::GivenVm(const std::string& device, const std::string& id, const std::string& name,
+                          int state) {
   v1::DeviceVirtualMachine vm;
   vm.set_name("devices/" + device + "/virtualMachines/" + id);
   vm.set_display_name(name);

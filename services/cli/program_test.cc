@@ -56,7 +56,9 @@ TEST_F(ProgramTest, QuietListsPrintIdsAlone) {
 }
 
 TEST_F(ProgramTest, WhatADeviceIsNamedCannotReachTheTerminal) {
-  GivenDevice("phone-1", "\x1b[2J\xC2\x9B" "evil\n");
+  GivenDevice("phone-1",
+              "\x1b[2J\xC2\x9B"
+              "evil\n");
 
   const Result result = Virmo({"device", "list"});
 

@@ -17,8 +17,7 @@ class SecretFile {
  public:
   // Makes a temporary file beside `path`. ALREADY_EXISTS if `path` exists and not `replace`;
   // FAILED_PRECONDITION if its folder cannot be written to.
-  static absl::StatusOr<std::unique_ptr<SecretFile>> Prepare(const std::string& path,
-                                                             bool replace);
+  static absl::StatusOr<std::unique_ptr<SecretFile>> Prepare(const std::string& path, bool replace);
   // Removes the temporary file.
   ~SecretFile();
   SecretFile(const SecretFile&) = delete;

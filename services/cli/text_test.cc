@@ -30,7 +30,7 @@ TEST(WidthTest, CountsColumnsRatherThanOctets) {
   EXPECT_EQ(DisplayWidth("abc"), 3U);
   EXPECT_EQ(DisplayWidth("Grüße"), 5U);
   EXPECT_EQ(DisplayWidth("電話"), 4U);
-  EXPECT_EQ(DisplayWidth("e\xCC\x81"), 1U);        // e and a combining accent.
+  EXPECT_EQ(DisplayWidth("e\xCC\x81"), 1U);         // e and a combining accent.
   EXPECT_EQ(DisplayWidth("\xF0\x9F\x9A\x80"), 2U);  // A rocket.
   EXPECT_EQ(DisplayWidth("한국어"), 6U);
 }
@@ -38,9 +38,13 @@ TEST(WidthTest, CountsColumnsRatherThanOctets) {
 TEST(WidthTest, PrintableKeepsTextAndDisarmsControl) {
   EXPECT_EQ(Printable("Grüße 電話"), "Grüße 電話");
   EXPECT_EQ(Printable("a\x1b[31m\n"), "a\\x1b[31m\\x0a");
-  EXPECT_EQ(Printable("\xC2\x9B" "2J"), "\\x9b2J");                       // C1 CSI.
+  EXPECT_EQ(Printable("\xC2\x9B"
+                      "2J"),
+            "\\x9b2J");  // C1 CSI.
   EXPECT_EQ(Printable("a\xFF\xC0\xAF"), "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
-  EXPECT_EQ(Printable("a\xE2\x80\xAE" "b"), "ab");                        // Right-to-left override.
+  EXPECT_EQ(Printable("a\xE2\x80\xAE"
+                      "b"),
+            "ab");  // Right-to-left override.
 }
 
 TEST(TableTest, AlignsWideCharactersAndPadsNoLastColumn) {

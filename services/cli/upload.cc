@@ -38,9 +38,7 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
 
-  void Add(const std::string& octets) {
-    EVP_DigestUpdate(context_, octets.data(), octets.size());
-  }
+  void Add(const std::string& octets) { EVP_DigestUpdate(context_, octets.data(), octets.size()); }
   std::string Hex() {
     std::string digest(EVP_MAX_MD_SIZE, '\0');
     unsigned length = 0;
@@ -124,12 +122,12 @@ absl::StatusOr<v1::Image> Upload(const Peer& server, const std::string& path,
   if (!status.ok()) return server.Explain(status, goal);
   const std::string sha256 = digest.Hex();
   if (stored.sha256() != sha256) {
-    return WithHint(Error(v1::ErrorInfo::REASON_PACKAGE_INVALID,
-                          absl::StrCat("cannot upload ", path, ": sent SHA-256 ", sha256,
-                                       ", the server has ", stored.sha256()),
-                          {{"sha256", sha256}}),
-                    absl::StrCat("delete it and try again: virmo image delete ",
-                                 LastPart(image.name())));
+    return WithHint(
+        Error(v1::ErrorInfo::REASON_PACKAGE_INVALID,
+              absl::StrCat("cannot upload ", path, ": sent SHA-256 ", sha256, ", the server has ",
+                           stored.sha256()),
+              {{"sha256", sha256}}),
+        absl::StrCat("delete it and try again: virmo image delete ", LastPart(image.name())));
   }
   return stored;
 }

@@ -36,16 +36,15 @@ absl::StatusOr<std::vector<v1::DeviceVirtualMachine>> VirtualMachinesOf(const Pe
 }
 
 // Finds a virtual machine by its id, or by a name that no other one has.
-absl::StatusOr<v1::DeviceVirtualMachine> Find(
-    const std::vector<v1::DeviceVirtualMachine>& vms, const std::string& word,
-    const std::string& goal) {
+absl::StatusOr<v1::DeviceVirtualMachine> Find(const std::vector<v1::DeviceVirtualMachine>& vms,
+                                              const std::string& word, const std::string& goal) {
   const v1::DeviceVirtualMachine* found = nullptr;
   for (const v1::DeviceVirtualMachine& vm : vms) {
     if (Id(vm) == word) return vm;
     if (vm.display_name() != word) continue;
     if (found != nullptr) {
-      return UsageError(absl::StrCat("cannot ", goal, ": several have that name: ", Id(*found),
-                                     ", ", Id(vm)));
+      return UsageError(
+          absl::StrCat("cannot ", goal, ": several have that name: ", Id(*found), ", ", Id(vm)));
     }
     found = &vm;
   }
@@ -64,9 +63,12 @@ absl::Status ListVirtualMachines(Context& context, const Arguments& arguments) {
   context.ShowList<v1::DeviceVirtualMachine>(
       vms, {"NAME", "STATE", "MEMORY", "CPUS", "READ", "ID"},
       [now](const v1::DeviceVirtualMachine& vm) -> std::vector<std::string> {
-        return {vm.display_name(), StateOf(vm), Mebibytes(vm.memory_mib()),
+        return {vm.display_name(),
+                StateOf(vm),
+                Mebibytes(vm.memory_mib()),
                 vm.cpu_count() == 0 ? "" : absl::StrCat(vm.cpu_count()),
-                Relative(vm.read_time(), now), Id(vm)};
+                Relative(vm.read_time(), now),
+                Id(vm)};
       },
       Id);
   return absl::OkStatus();
@@ -77,20 +79,19 @@ std::string VirtualMachineText(const v1::DeviceVirtualMachine& vm, absl::Time no
   if (!last.empty() && vm.last_result_code() != 0) {
     absl::StrAppend(&last, ": ", ResultWord(vm.last_result_code()));
   }
-  return PropertiesText({{"Id", Id(vm)},
-                         {"Name", vm.display_name()},
-                         {"Description", vm.description()},
-                         {"State", StateOf(vm)},
-                         {"Memory", Mebibytes(vm.memory_mib())},
-                         {"Memory used", absl::StrCat(vm.memory_used_mib(), " MiB")},
-                         {"CPUs", absl::StrCat(vm.cpu_count())},
-                         {"Owner", vm.owner()},
-                         {"Made from", vm.created_from()},
-                         {"Last operation", last},
-                         {"Read", Relative(vm.read_time(), now)},
-                         {"Stale", vm.stale() ? vm.stale_reason().empty() ? "yes"
-                                                                          : vm.stale_reason()
-                                              : ""}});
+  return PropertiesText(
+      {{"Id", Id(vm)},
+       {"Name", vm.display_name()},
+       {"Description", vm.description()},
+       {"State", StateOf(vm)},
+       {"Memory", Mebibytes(vm.memory_mib())},
+       {"Memory used", absl::StrCat(vm.memory_used_mib(), " MiB")},
+       {"CPUs", absl::StrCat(vm.cpu_count())},
+       {"Owner", vm.owner()},
+       {"Made from", vm.created_from()},
+       {"Last operation", last},
+       {"Read", Relative(vm.read_time(), now)},
+       {"Stale", vm.stale() ? vm.stale_reason().empty() ? "yes" : vm.stale_reason() : ""}});
 }
 
 absl::Status ShowVirtualMachine(Context& context, const Arguments& arguments) {
@@ -107,11 +108,11 @@ absl::Status ShowVirtualMachine(Context& context, const Arguments& arguments) {
 // Runs one action and shows what it made, if it made something.
 absl::Status Act(Context& context, const Arguments& arguments, const std::string& verb,
                  const std::string& subject, v1::Action action) {
-  const Task task = {.device = Device(arguments),
-                     .action = std::move(action),
-                     .goal = absl::StrCat(verb, " vm \"", subject, "\" on \"",
-                                          LastPart(Device(arguments)), "\""),
-                     .wait = !arguments.Has("--no-wait")};
+  const Task task = {
+      .device = Device(arguments),
+      .action = std::move(action),
+      .goal = absl::StrCat(verb, " vm \"", subject, "\" on \"", LastPart(Device(arguments)), "\""),
+      .wait = !arguments.Has("--no-wait")};
   ASSIGN_OR_RETURN(const Peer server, context.Server());
   ASSIGN_OR_RETURN(const v1::Command command, RunTask(context, server, task));
   const bool made = task.action.has_provision() || task.action.has_clone();
@@ -152,8 +153,8 @@ absl::Status Provision(Context& context, const Arguments& arguments) {
   provision.set_start(arguments.Has("--start"));
   std::string subject = provision.display_name();
   if (subject.empty()) subject = provision.virtual_machine_id();
-  if (subject.empty()) subject = LastPart(provision.image().empty() ? provision.uri()
-                                                                    : provision.image());
+  if (subject.empty())
+    subject = LastPart(provision.image().empty() ? provision.uri() : provision.image());
   return Act(context, arguments, "provision", subject, std::move(action));
 }
 
@@ -229,8 +230,7 @@ absl::Status Delete(Context& context, const Arguments& arguments) {
 }
 
 // An action on an existing virtual machine, with its own options.
-Command Change(const std::string& word, const std::string& summary,
-               std::vector<Parameter> options,
+Command Change(const std::string& word, const std::string& summary, std::vector<Parameter> options,
                absl::Status (*run)(Context&, const Arguments&)) {
   std::vector<Parameter> parameters = {DeviceParameter(), VirtualMachineParameter()};
   parameters.insert(parameters.end(), options.begin(), options.end());
@@ -239,23 +239,21 @@ Command Change(const std::string& word, const std::string& summary,
 }
 
 Command ProvisionCommand() {
-  return {"vm provision",
-          "Make a virtual machine on a device",
-          {DeviceParameter(),
-           {.name = "--image", .kind = Kind::kImage, .help = "An image of the library"},
-           {.name = "--url", .help = "Or where the device fetches an image (http, https)"},
-           {.name = "--sha256", .help = "The SHA-256 of what is there, 64 hex digits"},
-           {.name = "--type",
-            .kind = Kind::kChoice,
-            .help = "What it is",
-            .choices = {"qcow2", "raw"}},
-           {.name = "--name", .help = "Its name. Default: made from the id"},
-           {.name = "--memory", .kind = Kind::kNumber, .help = "Its memory in MiB"},
-           {.name = "--cpus", .kind = Kind::kNumber, .help = "Its virtual CPUs"},
-           {.name = "--id", .help = "Its id, a UUID. Default: the server makes one"},
-           {.name = "--start", .kind = Kind::kFlag, .help = "Start it when it is made"},
-           NoWaitOption()},
-          Provision};
+  return {
+      "vm provision",
+      "Make a virtual machine on a device",
+      {DeviceParameter(),
+       {.name = "--image", .kind = Kind::kImage, .help = "An image of the library"},
+       {.name = "--url", .help = "Or where the device fetches an image (http, https)"},
+       {.name = "--sha256", .help = "The SHA-256 of what is there, 64 hex digits"},
+       {.name = "--type", .kind = Kind::kChoice, .help = "What it is", .choices = {"qcow2", "raw"}},
+       {.name = "--name", .help = "Its name. Default: made from the id"},
+       {.name = "--memory", .kind = Kind::kNumber, .help = "Its memory in MiB"},
+       {.name = "--cpus", .kind = Kind::kNumber, .help = "Its virtual CPUs"},
+       {.name = "--id", .help = "Its id, a UUID. Default: the server makes one"},
+       {.name = "--start", .kind = Kind::kFlag, .help = "Start it when it is made"},
+       NoWaitOption()},
+      Provision};
 }
 
 }  // namespace
@@ -263,7 +261,9 @@ Command ProvisionCommand() {
 std::vector<Command> VirtualMachineCommands() {
   const Parameter name = {.name = "--name", .help = "The copy's name"};
   return {
-      {"vm list", "List the virtual machines of a device", {DeviceParameter()},
+      {"vm list",
+       "List the virtual machines of a device",
+       {DeviceParameter()},
        ListVirtualMachines},
       {"vm show",
        "Show a virtual machine as the server last read it",

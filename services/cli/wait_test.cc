@@ -22,13 +22,12 @@ class WaitTest : public ProgramTest {
  protected:
   WaitTest() {
     GivenDevice("phone-1");
-    fleet_.script = {{.state = v1::Command::STATE_NOTIFIED},
-                     {.state = v1::Command::STATE_FETCHED},
-                     {.state = v1::Command::STATE_ACCEPTED, .dm_status = 202},
-                     {.state = v1::Command::STATE_APPLIED, .result_code = 1200},
-                     {.state = v1::Command::STATE_CONFIRMED,
-                      .detail = "State is 30",
-                      .result_code = 1200}};
+    fleet_.script = {
+        {.state = v1::Command::STATE_NOTIFIED},
+        {.state = v1::Command::STATE_FETCHED},
+        {.state = v1::Command::STATE_ACCEPTED, .dm_status = 202},
+        {.state = v1::Command::STATE_APPLIED, .result_code = 1200},
+        {.state = v1::Command::STATE_CONFIRMED, .detail = "State is 30", .result_code = 1200}};
   }
 
   // The words that begin the lines of a timeline.
@@ -237,8 +236,7 @@ TEST_F(WaitTest, QuietProvisionPrintsTheNewIdAlone) {
 
   EXPECT_EQ(result.out, "0b7c6e0e-43f5-4ba5-93b5-6d2d2b6d1a11\n");
   EXPECT_EQ(result.err, "");
-  EXPECT_EQ(fleet_.Commands()[0].action().provision().media_type(),
-            "application/x-raw-disk-image");
+  EXPECT_EQ(fleet_.Commands()[0].action().provision().media_type(), "application/x-raw-disk-image");
 }
 
 TEST_F(WaitTest, CommandsAreListedShownWatchedAndCancelled) {
@@ -290,8 +288,9 @@ TEST_F(WaitTest, TreeGetShowsWhatWasReadAndQuietlyTheBareValue) {
 
   const Result result = Virmo({"tree", "get", "phone-1", "./DevInfo/Man"});
 
-  EXPECT_EQ(result.out, "URI            FORMAT  STATUS  VALUE\n"
-                        "./DevInfo/Man  chr     200     VirMO\n");
+  EXPECT_EQ(result.out,
+            "URI            FORMAT  STATUS  VALUE\n"
+            "./DevInfo/Man  chr     200     VirMO\n");
   EXPECT_EQ(Virmo({"tree", "get", "phone-1", "./DevInfo/Man", "-q"}).out, "VirMO\n");
   EXPECT_EQ(
       json::parse(Virmo({"tree", "get", "phone-1", "./DevInfo/Man", "-o", "json"}).out)[0]["value"],

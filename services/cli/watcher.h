@@ -121,8 +121,8 @@ class Watcher {
   void TellOfBreak() {
     if (told_ || context_.json()) return;
     told_ = true;
-    context_.Note(absl::StrCat("virmo: lost the connection to ", peer_.address(),
-                               "; trying again\n"));
+    context_.Note(
+        absl::StrCat("virmo: lost the connection to ", peer_.address(), "; trying again\n"));
   }
 
   // A stream that was only silent has no error of its own.

@@ -16,5 +16,4 @@ size_t DisplayWidth(absl::string_view text);
 // through this.
 std::string Printable(absl::string_view text);
 
-
 }  // namespace virmo::cli
