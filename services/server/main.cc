@@ -24,9 +24,10 @@ absl::Status Run(const virmo::config::v1::ServerConfig& config) {
 int main(int argc, char** argv) {
   const virmo::Program program = {
       .name = "server",
-      .description = "The VirMO server: manages virtual machines on a fleet of devices over OMA "
-                     "DM. Devices connect by HTTP(S), admins' tools by gRPC. It keeps the device "
-                     "registry, the command queue, the alerts and the image library."};
+      .description =
+          "The VirMO server: manages virtual machines on a fleet of devices over OMA "
+          "DM. Devices connect by HTTP(S), admins' tools by gRPC. It keeps the device "
+          "registry, the command queue, the alerts and the image library."};
   virmo::config::v1::ServerConfig config = virmo::server::DefaultConfig();
   return virmo::RunProgram(argc, argv, program, config, [&] { return Run(config); });
 }

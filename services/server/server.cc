@@ -24,8 +24,9 @@ namespace {
 absl::Status CheckConfig(const config::v1::ServerConfig& config) {
   if (config.server_id().empty() || config.server_id().size() > 255 ||
       config.server_id().find_first_of("=&*+ \t\r\n") != std::string::npos) {
-    return InvalidField("server_id", "server_id must have 1 to 255 characters, none of `=&*+` or "
-                                     "white space");
+    return InvalidField("server_id",
+                        "server_id must have 1 to 255 characters, none of `=&*+` or "
+                        "white space");
   }
   if (config.max_message_bytes() < 4096 || config.max_message_bytes() > (64 << 20)) {
     return InvalidField("max_message_bytes", "max_message_bytes must be 4096 to 67108864");
@@ -106,14 +107,29 @@ class Server::Impl {
         notifier(devices, queue, feed, config.server_id()),
         housekeeper(*base.database, clock, absl::Hours(24) * config.retention_days()),
         validator(devices, inventory, queue, *base.images),
-        fleet_service({*base.database, devices, inventory, queue, validator, alerts, feed,
+        fleet_service({*base.database,
+                       devices,
+                       inventory,
+                       queue,
+                       validator,
+                       alerts,
+                       feed,
                        {config.server_id(), DmUrl(public_url)},
                        [this](const std::string& device) { notifier.Notify(device); }}),
         image_service(*base.images, queue, public_url),
         image_endpoint(*base.images),
-        dm_parts{*base.database, devices, inventory, queue, alerts, *base.images, feed, clock,
-                 config.server_id(), public_url,
-                 static_cast<size_t>(config.max_message_bytes()), stale_after,
+        dm_parts{*base.database,
+                 devices,
+                 inventory,
+                 queue,
+                 alerts,
+                 *base.images,
+                 feed,
+                 clock,
+                 config.server_id(),
+                 public_url,
+                 static_cast<size_t>(config.max_message_bytes()),
+                 stale_after,
                  [this](const std::string& device) { notifier.SessionSeen(device); }},
         dm_handler(dm_parts),
         dm_endpoint(dm_handler) {}
@@ -151,8 +167,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Open(const config::v1::ServerCon
   ASSIGN_OR_RETURN(Foundation base, LayFoundation(config, clock));
   auto impl = std::make_unique<Impl>(config, std::move(base), clock);
   Impl* const parts = impl.get();
-  parts->base.http->Start(
-      [parts](const HttpRequest& request) { return parts->Route(request); });
+  parts->base.http->Start([parts](const HttpRequest& request) { return parts->Route(request); });
   parts->notifier.NotifyAll();
   spdlog::info("serving devices url={} server_id={}", parts->public_url, config.server_id());
   return std::unique_ptr<Server>(new Server(std::move(impl)));

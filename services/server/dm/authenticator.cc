@@ -42,8 +42,8 @@ bool Verify(const syncml::Header& header, const std::optional<DeviceRecord>& dev
                              : device                           ? device->client_nonce
                                                                 : unknown;
   const std::string expected = syncml::Md5DigestFromHash(credential, nonce);
-  const bool digest_right = syncml::ConstantTimeEquals(
-      expected, absl::StripAsciiWhitespace(header.cred->data));
+  const bool digest_right =
+      syncml::ConstantTimeEquals(expected, absl::StripAsciiWhitespace(header.cred->data));
   return digest_right && device && header.source.name == device->client_name;
 }
 

@@ -66,8 +66,7 @@ Outgoing InSequence(std::vector<Command> children, const std::string& subject, b
   Outgoing outgoing;
   outgoing.sent.push_back(NoteOf(sequence, subject, false));
   for (size_t i = 0; i < children.size(); ++i) {
-    outgoing.sent.push_back(
-        NoteOf(children[i], subject, all_decide || i + 1 == children.size()));
+    outgoing.sent.push_back(NoteOf(children[i], subject, all_decide || i + 1 == children.size()));
   }
   sequence.children = std::move(children);
   outgoing.commands.push_back(std::move(sequence));
@@ -114,8 +113,7 @@ absl::StatusOr<Outgoing> ComposeProvision(const QueuedCommand& command, ImageLib
     add("Resources/CPU/Count", absl::StrCat(provision.cpu_count()), "int");
   }
   add("AutoStart", provision.start() ? "true" : "false", "bool");
-  steps.push_back(
-      MakeExec(absl::StrCat(node, "/Operations/DownloadProvision"), command.id, ""));
+  steps.push_back(MakeExec(absl::StrCat(node, "/Operations/DownloadProvision"), command.id, ""));
   return InSequence(std::move(steps), command.id, false);
 }
 
@@ -161,8 +159,8 @@ std::string ArgumentOf(const v1::Action& action) {
   }
 }
 
-void NumberCommand(const std::string& msg_id, int* next, Command& command,
-                   std::vector<Sent>& sent, size_t* index) {
+void NumberCommand(const std::string& msg_id, int* next, Command& command, std::vector<Sent>& sent,
+                   size_t* index) {
   command.cmd_id = absl::StrCat((*next)++);
   Sent& note = sent[(*index)++];
   note.set_msg_id(msg_id);

@@ -25,8 +25,7 @@ CommandOutcome Read(const Sent& sent) {
   }
   outcome.detail = std::string(text);
   if (outcome.detail.empty() && !IsSuccess(outcome.status)) {
-    outcome.detail =
-        std::string(syncml::Meaning(static_cast<syncml::StatusCode>(outcome.status)));
+    outcome.detail = std::string(syncml::Meaning(static_cast<syncml::StatusCode>(outcome.status)));
   }
   return outcome;
 }

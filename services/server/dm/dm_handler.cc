@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -30,8 +32,8 @@ constexpr int64_t kLeastMessageSize = 1024;
 
 std::string Sha256(absl::string_view octets) {
   std::string digest(32, '\0');
-  EVP_Digest(octets.data(), octets.size(), reinterpret_cast<unsigned char*>(digest.data()),
-             nullptr, EVP_sha256(), nullptr);
+  EVP_Digest(octets.data(), octets.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
+             EVP_sha256(), nullptr);
   return digest;
 }
 
@@ -48,7 +50,8 @@ int RefuseHeader(const syncml::Header& header, const SessionState& session) {
   }
   int64_t last = 0;
   int64_t now = 0;
-  const bool numbered = absl::SimpleAtoi(session.last_msg_id(), &last) &&
+  const bool numbered = !session.device().empty() &&
+                        absl::SimpleAtoi(session.last_msg_id(), &last) &&
                         absl::SimpleAtoi(header.msg_id, &now);
   // A repeat of the same octets was answered before this; this is another message.
   if (numbered && now <= last) return Number(StatusCode::kBadRequest);
@@ -75,13 +78,48 @@ void RefuseAll(Message& answer, const Message& request, int code,
   answer.final = true;
 }
 
+// Whether the device has nothing more to say before it hears from us: Final, or nothing but the
+// wish for our next message. Some wait with Final until we have sent ours.
+bool EndsPackage(const Message& request) {
+  if (request.final) return true;
+  bool asks_for_next = false;
+  for (const syncml::Command& command : request.body) {
+    const bool next = command.kind == syncml::CommandKind::kAlert &&
+                      syncml::ParseAlertCode(command.data) == syncml::AlertCode::kNextMessage;
+    const bool courtesy =
+        command.kind == syncml::CommandKind::kStatus &&
+        (command.cmd_ref == "0" || command.cmd == "SyncHdr" || command.cmd == "Alert");
+    if (!next && !courtesy) return false;
+    asks_for_next |= next;
+  }
+  return asks_for_next;
+}
+
+size_t MessageLimit(const SessionState& session) {
+  if (session.max_message_size() == 0) return std::numeric_limits<int32_t>::max();
+  return static_cast<size_t>(std::max(session.max_message_size(), kLeastMessageSize));
+}
+
+// The answer with its first `statuses` commands and the units' commands, which get their CmdIDs.
+Message WithUnits(const Message& answer, size_t statuses,
+                  std::vector<PackagePlanner::Unit>& units) {
+  Message whole = answer;
+  whole.body.resize(statuses);
+  int next = static_cast<int>(statuses) + 1;
+  for (PackagePlanner::Unit& unit : units) {
+    Number(answer.header.msg_id, &next, unit.outgoing);
+    whole.body.insert(whole.body.end(), unit.outgoing.commands.begin(),
+                      unit.outgoing.commands.end());
+  }
+  return whole;
+}
+
 }  // namespace
 
 DmHandler::DmHandler(DmParts& parts)
     : parts_(parts), sessions_(parts.database, parts.clock), authenticator_(parts, sessions_) {}
 
-absl::StatusOr<std::string> DmHandler::Handle(absl::string_view request,
-                                              syncml::Encoding encoding,
+absl::StatusOr<std::string> DmHandler::Handle(absl::string_view request, syncml::Encoding encoding,
                                               const std::string& token) {
   ASSIGN_OR_RETURN(const Message message,
                    syncml::Decode(request, encoding, {.max_bytes = parts_.max_message_bytes}));
@@ -118,7 +156,9 @@ absl::StatusOr<SessionState> DmHandler::FindSession(const syncml::Header& header
     // Without the token, who was authenticated by an earlier message must be so by this one.
     if (found && !found->device().empty()) found.reset();
   }
-  const bool fits = found && !found->ended() && found->device_uri() == header.source.uri &&
+  // An authenticated device may always say more, also after we had nothing to add.
+  const bool fits = found && (!found->ended() || !found->device().empty()) &&
+                    found->device_uri() == header.source.uri &&
                     found->session_id() == header.session_id;
   if (fits) return *std::move(found);
   return sessions_.Create(header.source.uri, header.session_id);
@@ -171,17 +211,21 @@ absl::Status DmHandler::Converse(const Message& request, syncml::Encoding encodi
     ASSIGN_OR_RETURN(const int code, receiver.Receive(request, command));
     if (code != 0) AddStatus(answer, request, command, code);
   }
-  if (!request.final && !receiver.aborted()) {
-    answer.body.push_back(
-        syncml::MakeAlert(NextCmdId(answer), syncml::AlertCode::kNextMessage));
+  // Also when there is nothing to ask for: the device wants to know whose answer it is.
+  if (!session.server_accepted()) {
+    ASSIGN_OR_RETURN(const DeviceRecord device, parts_.devices.GetRecord(session.device()));
+    answer.header.cred = ServerCredential(device, parts_.server_id);
+  }
+  if (!EndsPackage(request) && !receiver.aborted()) {
+    answer.body.push_back(syncml::MakeAlert(NextCmdId(answer), syncml::AlertCode::kNextMessage));
     return absl::OkStatus();
   }
   answer.final = true;
-  const bool refused = session.server_refused();
+  session.set_ended(false);
   RETURN_IF_ERROR(PackageEvaluator(parts_, session, events).Evaluate());
   session.set_server_refused(false);
   if (receiver.aborted()) return EndSession(session, "the device broke the session off");
-  if (refused && session.server_refusals() >= kMaxServerRefusals) {
+  if (session.server_refusals() >= kMaxServerRefusals) {
     return EndSession(session, "the device refuses this server's credentials");
   }
   return SendPackage(encoding, session, events, answer);
@@ -191,39 +235,29 @@ absl::Status DmHandler::SendPackage(syncml::Encoding encoding, SessionState& ses
                                     Events& events, Message& answer) {
   PackagePlanner planner(parts_, session, events);
   ASSIGN_OR_RETURN(std::vector<PackagePlanner::Unit> units, planner.Plan());
-  if (!session.server_accepted()) {
-    ASSIGN_OR_RETURN(const DeviceRecord device, parts_.devices.GetRecord(session.device()));
-    answer.header.cred = ServerCredential(device, parts_.server_id);
-  }
-  const auto limit = static_cast<size_t>(
-      session.max_message_size() == 0 ? INT32_MAX
-                                      : std::max(session.max_message_size(), kLeastMessageSize));
-  const std::vector<syncml::Command> statuses = answer.body;
-  const int first = static_cast<int>(statuses.size()) + 1;
-  while (true) {
-    answer.body = statuses;
-    int next = first;
-    for (PackagePlanner::Unit& unit : units) {
-      Number(answer.header.msg_id, &next, unit.outgoing);
-      answer.body.insert(answer.body.end(), unit.outgoing.commands.begin(),
-                         unit.outgoing.commands.end());
+  const size_t limit = MessageLimit(session);
+  while (!units.empty()) {
+    Message whole = WithUnits(answer, answer.body.size(), units);
+    if (syncml::Encode(whole, encoding).size() <= limit) {
+      answer = std::move(whole);
+      return planner.MarkSent(units);
     }
-    if (units.empty() || syncml::Encode(answer, encoding).size() <= limit) break;
-    if (units.size() == 1) {
-      if (units[0].command.empty()) {
-        units.clear();
-        continue;
-      }
+    if (units.size() > 1) {
+      units.resize(units.size() / 2);
+    } else if (syncml::Encode(WithUnits(answer, 1, units), encoding).size() <= limit) {
+      // The Statuses leave no room: the package goes on in the next message.
+      answer.final = false;
+      return absl::OkStatus();
+    } else if (units[0].command.empty()) {
+      units.clear();
+    } else {
       RETURN_IF_ERROR(planner.Refuse(
           units[0].command,
           absl::StrCat("does not fit into the device's messages of ", limit, " octets")));
       ASSIGN_OR_RETURN(units, planner.Plan());
-      continue;
     }
-    units.resize(units.size() / 2);
   }
-  if (units.empty()) return EndSession(session, "");
-  return planner.MarkSent(units);
+  return EndSession(session, "");
 }
 
 absl::Status DmHandler::EndSession(SessionState& session, const std::string& error) {

@@ -29,12 +29,10 @@ class DmHandler {
                                      const std::string& token);
 
  private:
-  absl::StatusOr<SessionState> FindSession(const syncml::Header& header,
-                                           const std::string& token, bool* repeated,
-                                           const std::string& digest);
-  absl::StatusOr<syncml::Message> Answer(const syncml::Message& request,
-                                         syncml::Encoding encoding, SessionState& session,
-                                         Events& events);
+  absl::StatusOr<SessionState> FindSession(const syncml::Header& header, const std::string& token,
+                                           bool* repeated, const std::string& digest);
+  absl::StatusOr<syncml::Message> Answer(const syncml::Message& request, syncml::Encoding encoding,
+                                         SessionState& session, Events& events);
   absl::Status Converse(const syncml::Message& request, syncml::Encoding encoding,
                         SessionState& session, Events& events, syncml::Message& answer);
   absl::Status SendPackage(syncml::Encoding encoding, SessionState& session, Events& events,

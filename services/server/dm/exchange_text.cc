@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "services/syncml/codec.h"
 
@@ -14,15 +15,16 @@ constexpr absl::string_view kBodyBegin = "<SyncBody>";
 constexpr absl::string_view kBodyEnd = "</SyncBody>";
 
 bool IsSecret(absl::string_view uri) {
-  return absl::StrContainsIgnoreCase(uri, "Secret") || absl::StrContainsIgnoreCase(uri, "AuthData");
+  const std::string lower = absl::AsciiStrToLower(uri);
+  return absl::StrContains(lower, "secret") || absl::StrContains(lower, "authdata");
 }
 
 void Redact(syncml::Command& command) {
   if (command.cred) command.cred->data = kHidden;
   if (command.chal && command.chal->meta.next_nonce) command.chal->meta.next_nonce = kHidden;
   for (syncml::Item& item : command.items) {
-    const bool secret = (item.target && IsSecret(item.target->uri)) ||
-                        (item.source && IsSecret(item.source->uri));
+    const bool secret =
+        (item.target && IsSecret(item.target->uri)) || (item.source && IsSecret(item.source->uri));
     if (secret && item.data) item.data = kHidden;
   }
   for (syncml::Command& child : command.children) Redact(child);

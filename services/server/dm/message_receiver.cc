@@ -135,9 +135,9 @@ absl::StatusOr<int> MessageReceiver::TakeResults(const Command& results) {
   for (const syncml::Item& item : results.items) {
     if (item.more_data) return Number(StatusCode::kOptionalFeatureNotSupported);
     const std::string uri = UriOf(item);
-    session_.set_values_size(session_.values_size() + static_cast<int64_t>(uri.size()) + 64 +
-                             static_cast<int64_t>(item.data.value_or("").size()));
-    if (session_.values_size() > kMaxValuesSize) return Number(StatusCode::kEntityTooLarge);
+    session_.set_octets_received(session_.octets_received() + static_cast<int64_t>(uri.size()) +
+                                 64 + static_cast<int64_t>(item.data.value_or("").size()));
+    if (session_.octets_received() > kMaxValuesSize) return Number(StatusCode::kEntityTooLarge);
     Value& value = *session_.add_values();
     value.set_cmd_id(sent->cmd_id());
     value.set_uri(uri.empty() ? sent->uri() : Normal(uri));
@@ -168,8 +168,8 @@ absl::StatusOr<int> MessageReceiver::TakeAlert(const syncml::Message& message,
   const auto items = syncml::GenericAlertsOf(alert);
   if (items.empty()) return Number(StatusCode::kIncompleteCommand);
   for (size_t i = 0; i < items.size(); ++i) {
-    const std::string key = absl::StrCat(session_.token(), "|", message.header.msg_id, "|",
-                                         alert.cmd_id, "|", i);
+    const std::string key =
+        absl::StrCat(session_.token(), "|", message.header.msg_id, "|", alert.cmd_id, "|", i);
     RETURN_IF_ERROR(TakeGenericAlert(key, items[i]));
   }
   return Number(StatusCode::kOk);
@@ -182,8 +182,8 @@ absl::Status MessageReceiver::TakeGenericAlert(const std::string& fallback_key,
   RETURN_IF_ERROR(EndCommand(alert));
   ASSIGN_OR_RETURN(const bool is_new,
                    parts_.alerts.Add(session_.device(), read.alert_id, alert, events_));
-  spdlog::info("received alert device={} type={} result={} correlator={} new={}",
-               session_.device(), alert.type(), alert.result_code(), alert.correlator(), is_new);
+  spdlog::info("received alert device={} type={} result={} correlator={} new={}", session_.device(),
+               alert.type(), alert.result_code(), alert.correlator(), is_new);
   const std::string vm = VirtualMachineOfUri(alert.source_uri());
   RETURN_IF_ERROR(Touch(vm, absl::StrCat("alert ", alert.type())));
   if (alert.identifier() == vm) return absl::OkStatus();
@@ -204,8 +204,7 @@ absl::Status MessageReceiver::EndCommand(v1::DeviceAlert& alert) {
   alert.set_command(resource.name());
   const bool given_up = resource.state() == v1::Command::STATE_FAILED && resource.dm_status() == 0;
   // One result ends a command; a repeat, or one for a cancelled command, is only kept.
-  if (resource.result_code() != 0 ||
-      (resource.state() > v1::Command::STATE_APPLIED && !given_up)) {
+  if (resource.result_code() != 0 || (resource.state() > v1::Command::STATE_APPLIED && !given_up)) {
     return absl::OkStatus();
   }
   const bool success = alert.result_code() >= 1200 && alert.result_code() < 1300;
@@ -215,8 +214,7 @@ absl::Status MessageReceiver::EndCommand(v1::DeviceAlert& alert) {
     resource.set_virtual_machine_id(alert.identifier());
   }
   if (success) resource.set_progress_percent(100);
-  parts_.queue.Advance(*command,
-                       success ? v1::Command::STATE_APPLIED : v1::Command::STATE_FAILED,
+  parts_.queue.Advance(*command, success ? v1::Command::STATE_APPLIED : v1::Command::STATE_FAILED,
                        absl::StrCat("alert with result ", alert.result_code(),
                                     alert.detail().empty() ? "" : ": ", alert.detail()));
   command->awaits_read = success;

@@ -33,8 +33,7 @@ class MessageReceiver {
   absl::Status TakeHeaderStatus(const syncml::Command& status);
   absl::StatusOr<int> TakeResults(const syncml::Command& results);
   absl::StatusOr<int> TakeAlert(const syncml::Message& message, const syncml::Command& alert);
-  absl::Status TakeGenericAlert(const std::string& fallback_key,
-                                const syncml::GenericAlert& alert);
+  absl::Status TakeGenericAlert(const std::string& fallback_key, const syncml::GenericAlert& alert);
   absl::Status EndCommand(v1::DeviceAlert& alert);
   absl::StatusOr<int> TakeDevInfo(const syncml::Command& replace);
   Sent* FindSent(const syncml::Command& status);

@@ -47,7 +47,7 @@ absl::Status PackageEvaluator::Evaluate() {
   }
   session_.clear_sent();
   session_.clear_values();
-  session_.clear_values_size();
+  session_.clear_octets_received();
   // What an alert of this package was about may be newer than what was read in it.
   for (const std::string& vm : session_.touched()) {
     RETURN_IF_ERROR(parts_.inventory.MarkUnread(session_.device(), vm, "an alert came"));
@@ -134,6 +134,10 @@ absl::Status PackageEvaluator::Succeed(QueuedCommand& command, int status) {
     parts_.queue.Advance(command, v1::Command::STATE_CONFIRMED, "read");
   } else {
     command.awaits_read = true;
+    const std::string vm = VirtualMachineOfUri(command.resource.action().replace().uri());
+    if (!vm.empty()) {
+      RETURN_IF_ERROR(parts_.inventory.MarkUnread(session_.device(), vm, "Replace was sent"));
+    }
   }
   return parts_.queue.Save(command, events_);
 }

@@ -108,9 +108,8 @@ absl::Status PackagePlanner::PlanVirtualMachineReads(std::vector<Unit>& units) {
   const std::string& device = session_.device();
   ASSIGN_OR_RETURN(const DeviceRecord record, parts_.devices.GetRecord(device));
   ASSIGN_OR_RETURN(const auto unread, parts_.inventory.ListUnread(device));
-  const bool all_asked_for = std::any_of(unread.begin(), unread.end(), [](const auto& entry) {
-    return entry.vm == Inventory::kAll;
-  });
+  const bool all_asked_for = std::any_of(
+      unread.begin(), unread.end(), [](const auto& entry) { return entry.vm == Inventory::kAll; });
   const bool is_old = parts_.clock() - record.inventory_time > parts_.stale_after;
   if ((all_asked_for || is_old) && !session_.all_read()) {
     session_.set_all_read(true);
@@ -135,8 +134,7 @@ absl::Status PackagePlanner::PlanConfirmations(std::vector<Unit>& units) {
   for (const QueuedCommand& command : commands) {
     const v1::Action& action = command.resource.action();
     if (!action.has_replace() || units.size() >= kMaxUnits) continue;
-    units.push_back(
-        {ComposeGet(action.replace().uri(), Sent::PURPOSE_CONFIRM, command.id), ""});
+    units.push_back({ComposeGet(action.replace().uri(), Sent::PURPOSE_CONFIRM, command.id), ""});
   }
   return absl::OkStatus();
 }
@@ -144,8 +142,7 @@ absl::Status PackagePlanner::PlanConfirmations(std::vector<Unit>& units) {
 absl::Status PackagePlanner::PlanProgress(std::vector<Unit>& units) {
   if (session_.progress_read()) return absl::OkStatus();
   session_.set_progress_read(true);
-  ASSIGN_OR_RETURN(const auto commands,
-                   parts_.queue.Unfinished(session_.device(), kLookAhead));
+  ASSIGN_OR_RETURN(const auto commands, parts_.queue.Unfinished(session_.device(), kLookAhead));
   for (const QueuedCommand& command : commands) {
     const bool under_way = command.state() == Command::STATE_ACCEPTED;
     if (!under_way || !command.resource.action().has_provision()) continue;
@@ -169,8 +166,8 @@ absl::Status PackagePlanner::MarkSent(const std::vector<Unit>& units) {
     for (const Sent& sent : unit.outgoing.sent) {
       *session_.add_sent() = sent;
       if (sent.purpose() != Sent::PURPOSE_CONFIRM) continue;
-      RETURN_IF_ERROR(parts_.queue.AddExchange(sent.subject(), true,
-                                               ExchangeText(unit.outgoing.commands[0])));
+      RETURN_IF_ERROR(
+          parts_.queue.AddExchange(sent.subject(), true, ExchangeText(unit.outgoing.commands[0])));
     }
     if (unit.command.empty()) continue;
     ASSIGN_OR_RETURN(auto command, parts_.queue.Find(unit.command));

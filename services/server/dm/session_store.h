@@ -18,8 +18,7 @@ class SessionStore {
  public:
   SessionStore(Database& database, Clock clock);
 
-  absl::StatusOr<SessionState> Create(const std::string& device_uri,
-                                      const std::string& session_id);
+  absl::StatusOr<SessionState> Create(const std::string& device_uri, const std::string& session_id);
   absl::StatusOr<std::optional<SessionState>> FindByToken(const std::string& token);
   // The newest that has not ended and was used in the last 10 minutes.
   absl::StatusOr<std::optional<SessionState>> FindOpen(const std::string& device_uri,

@@ -55,11 +55,19 @@ std::string VirtualMachineOfUri(absl::string_view uri) {
 }
 
 const std::vector<std::string>& InterestingLeaves() {
-  static const std::vector<std::string>* const leaves = new std::vector<std::string>{
-      "State",          "Name",               "Description",
-      "Paused",         "Lock/State",         "Resources/RAM/Size",
-      "Resources/RAM/Used", "Resources/CPU/Count", "Owner",
-      "CreatedFrom",    "LastOperation/Name", "LastOperation/ResultCode"};
+  static const std::vector<std::string>* const leaves =
+      new std::vector<std::string>{"State",
+                                   "Name",
+                                   "Description",
+                                   "Paused",
+                                   "Lock/State",
+                                   "Resources/RAM/Size",
+                                   "Resources/RAM/Used",
+                                   "Resources/CPU/Count",
+                                   "Owner",
+                                   "CreatedFrom",
+                                   "LastOperation/Name",
+                                   "LastOperation/ResultCode"};
   return *leaves;
 }
 

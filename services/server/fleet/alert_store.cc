@@ -65,12 +65,11 @@ absl::StatusOr<v1::ListDeviceAlertsResponse> AlertStore::List(const std::string&
   ASSIGN_OR_RETURN(const int64_t after, PageNumber(page_token, 0));
   std::vector<SqlValue> arguments = {after, int64_t{size} + 1};
   if (device != "-") arguments.push_back(device);
-  ASSIGN_OR_RETURN(
-      const auto rows,
-      database_.Query(absl::StrCat("SELECT resource FROM alert WHERE sequence > ?1",
-                                   device == "-" ? "" : " AND device = ?3",
-                                   " ORDER BY sequence LIMIT ?2"),
-                      arguments));
+  ASSIGN_OR_RETURN(const auto rows,
+                   database_.Query(absl::StrCat("SELECT resource FROM alert WHERE sequence > ?1",
+                                                device == "-" ? "" : " AND device = ?3",
+                                                " ORDER BY sequence LIMIT ?2"),
+                                   arguments));
   v1::ListDeviceAlertsResponse response;
   for (const SqlRow& row : rows) {
     if (response.alerts_size() == size) {

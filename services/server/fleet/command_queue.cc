@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/runtime/error.h"
@@ -50,6 +52,12 @@ std::string StateName(Command::State state) {
   return std::string(absl::StripPrefix(name, "STATE_"));
 }
 
+void RedactSecrets(Command& command) {
+  if (!command.action().has_replace()) return;
+  v1::Action::Replace& replace = *command.mutable_action()->mutable_replace();
+  if (absl::StrContains(absl::AsciiStrToLower(replace.uri()), "secret")) replace.set_value("***");
+}
+
 bool QueuedCommand::ended() const {
   return resource.state() > Command::STATE_APPLIED ||
          (resource.state() == Command::STATE_APPLIED && !awaits_read);
@@ -94,7 +102,8 @@ absl::Status CommandQueue::Insert(QueuedCommand& command, Events& events) {
 }
 
 absl::Status CommandQueue::Save(const QueuedCommand& command, Events& events) {
-  const Command& resource = command.resource;
+  Command resource = command.resource;
+  if (command.ended()) RedactSecrets(resource);
   RETURN_IF_ERROR(database_.Execute(
       "UPDATE command SET state = ?2, virtual_machine = ?3, awaits_read = ?4, end_time = ?5, "
       "session = ?6, resource = ?7 WHERE id = ?1",
@@ -134,6 +143,7 @@ absl::StatusOr<Command> CommandQueue::Get(const std::string& device, const std::
                                    "number",
                                    {id}));
   for (const SqlRow& row : rows) command->resource.add_exchanges()->ParseFromString(row.Text(0));
+  RedactSecrets(command->resource);
   return std::move(command->resource);
 }
 
@@ -146,15 +156,16 @@ absl::StatusOr<v1::ListCommandsResponse> CommandQueue::List(const std::string& d
   const std::string order = "sequence < ?1 ORDER BY sequence DESC LIMIT ?2";
   std::vector<SqlValue> arguments = {below, int64_t{size} + 1};
   if (device != "-") arguments.push_back(device);
-  ASSIGN_OR_RETURN(auto commands,
-                   Select(device == "-" ? order : absl::StrCat("device = ?3 AND ", order),
-                          arguments));
+  ASSIGN_OR_RETURN(
+      auto commands,
+      Select(device == "-" ? order : absl::StrCat("device = ?3 AND ", order), arguments));
   v1::ListCommandsResponse response;
   for (QueuedCommand& command : commands) {
     if (response.commands_size() == size) {
       response.set_next_page_token(absl::StrCat(response.commands(size - 1).sequence()));
       break;
     }
+    RedactSecrets(command.resource);
     *response.add_commands() = std::move(command.resource);
   }
   return response;
@@ -176,6 +187,7 @@ absl::StatusOr<Command> CommandQueue::Cancel(const std::string& device, const st
     Advance(*command, Command::STATE_CANCELLED, "cancelled before it was sent");
     return Save(*command, events);
   }));
+  RedactSecrets(command->resource);
   return std::move(command->resource);
 }
 
@@ -200,8 +212,7 @@ absl::StatusOr<std::vector<std::string>> CommandQueue::DevicesWithUnsent() {
 }
 
 absl::StatusOr<bool> CommandQueue::IsImageNeeded(const std::string& image_name) {
-  ASSIGN_OR_RETURN(const auto commands,
-                   Select("state < ?1", {int64_t{Command::STATE_APPLIED}}));
+  ASSIGN_OR_RETURN(const auto commands, Select("state < ?1", {int64_t{Command::STATE_APPLIED}}));
   for (const QueuedCommand& command : commands) {
     if (command.resource.action().provision().image() == image_name) return true;
   }

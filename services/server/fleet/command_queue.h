@@ -75,6 +75,10 @@ class CommandQueue {
   const Clock clock_;
 };
 
+// Replaces values written to secret nodes by `***`. Done to what is stored once a command has
+// ended, and to whatever leaves this server.
+void RedactSecrets(v1::Command& command);
+
 // `QUEUED`, for texts.
 std::string StateName(v1::Command::State state);
 

@@ -55,8 +55,8 @@ absl::Status CheckLock(const v1::Action::Lock& lock) {
 absl::StatusOr<syncml::NodeUri> CheckUri(absl::string_view field, const std::string& uri) {
   auto parsed = syncml::ParseNodeUri(uri, {.max_depth = 32, .max_total_length = 512});
   if (parsed.ok()) return parsed;
-  return InvalidField(field, absl::StrCat("\"", uri.substr(0, 200), "\" is no node's URI: ",
-                                          parsed.status().message()));
+  return InvalidField(field, absl::StrCat("\"", uri.substr(0, 200),
+                                          "\" is no node's URI: ", parsed.status().message()));
 }
 
 absl::Status CheckGet(const v1::Action::Get& get) {
@@ -124,8 +124,8 @@ absl::StatusOr<std::vector<CommandValidator::Candidate>> CommandValidator::Known
     const v1::Action& action = command.resource.action();
     if (!action.has_provision()) continue;
     const std::string& id = command.resource.virtual_machine_id();
-    const bool listed = std::any_of(known.begin(), known.end(),
-                                    [&](const Candidate& one) { return one.id == id; });
+    const bool listed =
+        std::any_of(known.begin(), known.end(), [&](const Candidate& one) { return one.id == id; });
     if (!listed) known.push_back({id, action.provision().display_name()});
   }
   return known;

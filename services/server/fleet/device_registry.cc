@@ -115,9 +115,8 @@ absl::StatusOr<v1::Enrolment> DeviceRegistry::Enrol(const v1::EnrolDeviceRequest
   v1::Device& device = *enrolment.mutable_device();
   device.set_name(DeviceName(id));
   device.set_display_name(request.device().display_name());
-  device.set_device_uri(request.device().device_uri().empty()
-                            ? absl::StrCat("urn:uuid:", NewUuid())
-                            : request.device().device_uri());
+  device.set_device_uri(request.device().device_uri().empty() ? absl::StrCat("urn:uuid:", NewUuid())
+                                                              : request.device().device_uri());
   device.set_notification_address(request.device().notification_address());
   *device.mutable_create_time() = ToTimestamp(clock_());
   ASSIGN_OR_RETURN(const auto account, MakeAccount(id, device.device_uri(), server));
@@ -127,8 +126,7 @@ absl::StatusOr<v1::Enrolment> DeviceRegistry::Enrol(const v1::EnrolDeviceRequest
       std::string credential,
       secrets_.Seal(syncml::HashedCredential(account.client_name(), account.client_secret()),
                     CredentialContext(id)));
-  ASSIGN_OR_RETURN(std::string secret,
-                   secrets_.Seal(account.server_secret(), SecretContext(id)));
+  ASSIGN_OR_RETURN(std::string secret, secrets_.Seal(account.server_secret(), SecretContext(id)));
   ASSIGN_OR_RETURN(Blob client_nonce, Octets(account.client_nonce()));
   ASSIGN_OR_RETURN(Blob server_nonce, Octets(account.server_nonce()));
   const absl::Status inserted = database_.Execute(
@@ -138,7 +136,8 @@ absl::StatusOr<v1::Enrolment> DeviceRegistry::Enrol(const v1::EnrolDeviceRequest
        std::move(client_nonce), std::move(server_nonce), Blob{device.SerializeAsString()}});
   if (absl::IsAlreadyExists(inserted)) {
     return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,
-                 absl::StrCat("device ", id, " or its device_uri is enrolled already; secrets are "
+                 absl::StrCat("device ", id,
+                              " or its device_uri is enrolled already; secrets are "
                               "shown once, so to get new ones delete it and enrol it again"),
                  {{"device", DeviceName(id)}});
   }
@@ -169,12 +168,12 @@ absl::StatusOr<v1::Device> DeviceRegistry::Get(const std::string& id) {
 absl::StatusOr<v1::ListDevicesResponse> DeviceRegistry::List(int page_size,
                                                              const std::string& page_token) {
   ASSIGN_OR_RETURN(const int size, PageSize(page_size));
-  ASSIGN_OR_RETURN(const auto rows,
-                   database_.Query("SELECT d.resource, d.id, (SELECT COUNT(*) FROM command c WHERE "
-                                   "c.device = d.id AND c.state < ?3) FROM device d WHERE d.id > "
-                                   "?1 ORDER BY d.id LIMIT ?2",
-                                   {page_token, int64_t{size} + 1,
-                                    int64_t{v1::Command::STATE_APPLIED}}));
+  ASSIGN_OR_RETURN(
+      const auto rows,
+      database_.Query("SELECT d.resource, d.id, (SELECT COUNT(*) FROM command c WHERE "
+                      "c.device = d.id AND c.state < ?3) FROM device d WHERE d.id > "
+                      "?1 ORDER BY d.id LIMIT ?2",
+                      {page_token, int64_t{size} + 1, int64_t{v1::Command::STATE_APPLIED}}));
   v1::ListDevicesResponse response;
   for (const SqlRow& row : rows) {
     if (response.devices_size() == size) {
@@ -226,9 +225,9 @@ absl::StatusOr<DeviceRecord> DeviceRegistry::RecordOf(const SqlRow& row) {
 
 absl::StatusOr<std::optional<DeviceRecord>> DeviceRegistry::FindByUri(
     const std::string& device_uri) {
-  ASSIGN_OR_RETURN(const auto rows,
-                   database_.Query(absl::StrCat(kRecordColumns, "WHERE device_uri = ?1"),
-                                   {device_uri}));
+  ASSIGN_OR_RETURN(
+      const auto rows,
+      database_.Query(absl::StrCat(kRecordColumns, "WHERE device_uri = ?1"), {device_uri}));
   if (rows.empty()) return std::optional<DeviceRecord>();
   ASSIGN_OR_RETURN(DeviceRecord record, RecordOf(rows[0]));
   return std::optional<DeviceRecord>(std::move(record));
@@ -242,13 +241,11 @@ absl::StatusOr<DeviceRecord> DeviceRegistry::GetRecord(const std::string& id) {
 }
 
 absl::Status DeviceRegistry::SetClientNonce(const std::string& id, const std::string& octets) {
-  return database_.Execute("UPDATE device SET client_nonce = ?2 WHERE id = ?1",
-                           {id, Blob{octets}});
+  return database_.Execute("UPDATE device SET client_nonce = ?2 WHERE id = ?1", {id, Blob{octets}});
 }
 
 absl::Status DeviceRegistry::SetServerNonce(const std::string& id, const std::string& octets) {
-  return database_.Execute("UPDATE device SET server_nonce = ?2 WHERE id = ?1",
-                           {id, Blob{octets}});
+  return database_.Execute("UPDATE device SET server_nonce = ?2 WHERE id = ?1", {id, Blob{octets}});
 }
 
 absl::Status DeviceRegistry::SetInventoryTime(const std::string& id, absl::Time time) {

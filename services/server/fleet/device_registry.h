@@ -23,9 +23,9 @@ struct DeviceRecord {
   std::string client_name;        // AAuthName of CLCRED
   std::string client_credential;  // B64(H(name:secret))
   std::string server_secret;
-  std::string client_nonce;  // octets; for the device's next credentials
-  std::string server_nonce;  // octets; for ours
-  absl::Time inventory_time; // when all virtual machines were last read; absl::UnixEpoch(): never
+  std::string client_nonce;   // octets; for the device's next credentials
+  std::string server_nonce;   // octets; for ours
+  absl::Time inventory_time;  // when all virtual machines were last read; absl::UnixEpoch(): never
   v1::Device resource;
 };
 

@@ -98,17 +98,20 @@ absl::StatusOr<v1::Command> FleetService::Create(const v1::CreateCommandRequest&
   RETURN_IF_ERROR(parts_.database.Transact([&]() -> absl::Status {
     ASSIGN_OR_RETURN(const auto first, parts_.queue.Find(command.id));
     if (first) {
-      const bool same = first->device == device &&
-                        first->resource.action().SerializeAsString() ==
-                            request.command().action().SerializeAsString();
-      if (!same) return NoSuchRequest(command.id);
+      v1::Command again = request.command();
+      RedactSecrets(again);
       command.resource = first->resource;
+      RedactSecrets(command.resource);
+      const bool same = first->device == device && command.resource.action().SerializeAsString() ==
+                                                       again.action().SerializeAsString();
+      if (!same) return NoSuchRequest(command.id);
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(*command.resource.mutable_virtual_machine_id(),
                      parts_.validator.Check(device, request.command().action()));
     return parts_.queue.Insert(command, events);
   }));
+  RedactSecrets(command.resource);
   return command.resource;
 }
 
@@ -126,8 +129,7 @@ grpc::Status FleetService::CreateCommand(grpc::ServerContext* /*context*/,
 }
 
 grpc::Status FleetService::GetCommand(grpc::ServerContext* /*context*/,
-                                      const v1::GetCommandRequest* request,
-                                      v1::Command* response) {
+                                      const v1::GetCommandRequest* request, v1::Command* response) {
   const auto key = CommandKeyOf(request->name(), "name");
   if (!key.ok()) return ToGrpc(key.status());
   return Answer(parts_.queue.Get(key->device, key->command), response);
@@ -157,8 +159,7 @@ grpc::Status FleetService::ListDeviceAlerts(grpc::ServerContext* /*context*/,
                                             v1::ListDeviceAlertsResponse* response) {
   const auto device = KnownDeviceOrAll(request->parent());
   if (!device.ok()) return ToGrpc(device.status());
-  return Answer(parts_.alerts.List(*device, request->page_size(), request->page_token()),
-                response);
+  return Answer(parts_.alerts.List(*device, request->page_size(), request->page_token()), response);
 }
 
 }  // namespace virmo::server

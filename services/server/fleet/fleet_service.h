@@ -39,9 +39,9 @@ class FleetService : public v1::FleetService::Service {
                            v1::ListDevicesResponse* response) override;
   grpc::Status DeleteDevice(grpc::ServerContext* context, const v1::DeleteDeviceRequest* request,
                             v1::Device* response) override;
-  grpc::Status ListDeviceVirtualMachines(
-      grpc::ServerContext* context, const v1::ListDeviceVirtualMachinesRequest* request,
-      v1::ListDeviceVirtualMachinesResponse* response) override;
+  grpc::Status ListDeviceVirtualMachines(grpc::ServerContext* context,
+                                         const v1::ListDeviceVirtualMachinesRequest* request,
+                                         v1::ListDeviceVirtualMachinesResponse* response) override;
   grpc::Status CreateCommand(grpc::ServerContext* context, const v1::CreateCommandRequest* request,
                              v1::Command* response) override;
   grpc::Status GetCommand(grpc::ServerContext* context, const v1::GetCommandRequest* request,
@@ -55,9 +55,9 @@ class FleetService : public v1::FleetService::Service {
   grpc::Status ListDeviceAlerts(grpc::ServerContext* context,
                                 const v1::ListDeviceAlertsRequest* request,
                                 v1::ListDeviceAlertsResponse* response) override;
-  grpc::Status WatchDeviceAlerts(grpc::ServerContext* context,
-                                 const v1::WatchDeviceAlertsRequest* request,
-                                 grpc::ServerWriter<v1::WatchDeviceAlertsResponse>* writer) override;
+  grpc::Status WatchDeviceAlerts(
+      grpc::ServerContext* context, const v1::WatchDeviceAlertsRequest* request,
+      grpc::ServerWriter<v1::WatchDeviceAlertsResponse>* writer) override;
 
  private:
   absl::StatusOr<v1::Command> Create(const v1::CreateCommandRequest& request, Events& events);

@@ -29,7 +29,9 @@ absl::Status Prune(Database& database, absl::Time now, absl::Duration retention)
 }
 
 Housekeeper::Housekeeper(Database& database, Clock clock, absl::Duration retention)
-    : database_(database), clock_(std::move(clock)), retention_(retention),
+    : database_(database),
+      clock_(std::move(clock)),
+      retention_(retention),
       thread_([this] { Run(); }) {}
 
 Housekeeper::~Housekeeper() {

@@ -100,8 +100,8 @@ void Inventory::JudgeAge(const std::vector<Unread>& unread, absl::Time last_sess
   const absl::Duration silence = clock_() - last_session;
   if (silence > stale_after_) {
     vm.set_stale(true);
-    vm.set_stale_reason(absl::StrCat("the device has been silent for ",
-                                     absl::ToInt64Seconds(silence), " s"));
+    vm.set_stale_reason(
+        absl::StrCat("the device has been silent for ", absl::ToInt64Seconds(silence), " s"));
   }
   const std::string id = VirtualMachineIdOf(vm);
   for (const Unread& entry : unread) {

@@ -47,8 +47,7 @@ class Inventory {
 
   // With `stale` and its reason as of now. `last_session`: when the device was last heard of.
   absl::StatusOr<v1::ListDeviceVirtualMachinesResponse> List(const std::string& device,
-                                                             absl::Time last_session,
-                                                             int page_size,
+                                                             absl::Time last_session, int page_size,
                                                              const std::string& page_token);
 
  private:

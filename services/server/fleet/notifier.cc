@@ -28,7 +28,10 @@ uint16_t RandomSessionId() {
 
 Notifier::Notifier(DeviceRegistry& devices, CommandQueue& queue, EventFeed& feed,
                    std::string server_id)
-    : devices_(devices), queue_(queue), feed_(feed), server_id_(std::move(server_id)),
+    : devices_(devices),
+      queue_(queue),
+      feed_(feed),
+      server_id_(std::move(server_id)),
       thread_([this] { Run(); }) {}
 
 Notifier::~Notifier() {

@@ -21,9 +21,9 @@ absl::StatusOr<std::shared_ptr<const OpenFile>> OpenFile::Open(const std::string
   }
   const int error = errno;
   if (file >= 0) close(file);
-  return Error(error == ENOENT ? v1::ErrorInfo::REASON_NOT_FOUND
-                               : v1::ErrorInfo::REASON_STORAGE_FAILED,
-               absl::StrCat("cannot open ", path, ": ", std::strerror(error)));
+  return Error(
+      error == ENOENT ? v1::ErrorInfo::REASON_NOT_FOUND : v1::ErrorInfo::REASON_STORAGE_FAILED,
+      absl::StrCat("cannot open ", path, ": ", std::strerror(error)));
 }
 
 OpenFile::~OpenFile() { close(file_); }

@@ -41,8 +41,8 @@ struct FileBody {
 
 struct HttpRequest {
   std::string method;
-  std::string path;   // `/dm`
-  std::string query;  // what follows `?`
+  std::string path;                            // `/dm`
+  std::string query;                           // what follows `?`
   std::map<std::string, std::string> headers;  // by lower-case name
   std::string body;
 

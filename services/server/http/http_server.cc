@@ -133,7 +133,7 @@ class HttpServer::Impl {
  private:
   // Counts a connection for as long as it lives.
   struct Slot {
-    explicit Slot(std::atomic<size_t>& count) : count(count) { ++count; }
+    explicit Slot(std::atomic<size_t>& connections) : count(connections) { ++count; }
     ~Slot() { --count; }
     std::atomic<size_t>& count;
   };
@@ -248,9 +248,9 @@ class HttpServer::Impl {
   asio::awaitable<bool> WriteFile(Stream& stream, const FileBody& body) {
     std::vector<char> piece(kPiece);
     for (int64_t done = 0; done < body.size;) {
-      const int64_t count = body.file->Read(
-          body.offset + done, piece.data(),
-          std::min(static_cast<int64_t>(kPiece), body.size - done));
+      const int64_t count =
+          body.file->Read(body.offset + done, piece.data(),
+                          std::min(static_cast<int64_t>(kPiece), body.size - done));
       // A file that got shorter: the peer sees a short body and comes again.
       if (count <= 0) co_return false;
       beast::get_lowest_layer(stream).expires_after(Chrono(options_.write_timeout));
@@ -321,8 +321,7 @@ absl::StatusOr<asio::ssl::context> TlsContext(const HttpServer::Options& options
   }
   context.use_private_key_file(options.key_file, asio::ssl::context::pem, error);
   if (error) {
-    return InvalidField("http_tls.key_file",
-                        absl::StrCat(options.key_file, ": ", error.message()));
+    return InvalidField("http_tls.key_file", absl::StrCat(options.key_file, ": ", error.message()));
   }
   return context;
 }

@@ -29,8 +29,7 @@ HttpResponse Serve(const HttpRequest& request, const v1::Image& image,
   const int64_t total = file->size();
   const std::string if_range = request.Header("if-range");
   const bool may_split = if_range.empty() || if_range == etag;
-  const ByteRange range =
-      may_split ? ParseByteRange(request.Header("range"), total) : ByteRange();
+  const ByteRange range = may_split ? ParseByteRange(request.Header("range"), total) : ByteRange();
   if (range.kind == ByteRange::Kind::kUnsatisfiable) {
     response = TextResponse(416, absl::StrCat("the image has ", total, " octets"));
     response.headers["Content-Range"] = absl::StrCat("bytes */", total);
@@ -40,8 +39,8 @@ HttpResponse Serve(const HttpRequest& request, const v1::Image& image,
   response.file = FileBody{std::move(file), 0, total};
   if (range.kind == ByteRange::Kind::kPart) {
     response.status = 206;
-    response.headers["Content-Range"] = absl::StrCat("bytes ", range.offset, "-",
-                                                     range.offset + range.size - 1, "/", total);
+    response.headers["Content-Range"] =
+        absl::StrCat("bytes ", range.offset, "-", range.offset + range.size - 1, "/", total);
     response.file->offset = range.offset;
     response.file->size = range.size;
   }

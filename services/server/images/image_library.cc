@@ -118,9 +118,8 @@ std::string ImageLibrary::PathOf(const std::string& sha256) const {
 absl::Status ImageLibrary::Check(const v1::Image& told) {
   RETURN_IF_ERROR(ImageId(told.name(), "image.name").status());
   if (!told.media_type().empty() && !IsPackageType(told.media_type())) {
-    return InvalidField("image.media_type",
-                        absl::StrCat("media type \"", told.media_type(), "\" is none of ",
-                                     PackageTypes()));
+    return InvalidField("image.media_type", absl::StrCat("media type \"", told.media_type(),
+                                                         "\" is none of ", PackageTypes()));
   }
   if (!told.sha256().empty() && !IsSha256(told.sha256())) {
     return InvalidField("image.sha256", "sha256 must be 64 lower-case hex digits");
@@ -166,7 +165,8 @@ absl::StatusOr<v1::Image> ImageLibrary::Finish(std::unique_ptr<Upload> upload,
   if (existing && existing->sha256() == image.sha256()) return *existing;
   if (existing) {
     return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,
-                 absl::StrCat(told.name(), " exists with other octets; delete it first, or choose "
+                 absl::StrCat(told.name(),
+                              " exists with other octets; delete it first, or choose "
                               "another name"),
                  {{"image", told.name()}});
   }
@@ -238,9 +238,9 @@ absl::StatusOr<v1::Image> ImageLibrary::Delete(
 }
 
 absl::StatusOr<std::optional<v1::Image>> ImageLibrary::FindByDigest(const std::string& sha256) {
-  ASSIGN_OR_RETURN(const auto rows,
-                   database_.Query("SELECT resource FROM image WHERE sha256 = ?1 LIMIT 1",
-                                   {sha256}));
+  ASSIGN_OR_RETURN(
+      const auto rows,
+      database_.Query("SELECT resource FROM image WHERE sha256 = ?1 LIMIT 1", {sha256}));
   if (rows.empty()) return std::optional<v1::Image>();
   ASSIGN_OR_RETURN(v1::Image image, Parse(rows[0]));
   return std::optional<v1::Image>(std::move(image));

@@ -74,8 +74,7 @@ grpc::Status ImageService::ListImages(grpc::ServerContext* /*context*/,
 }
 
 grpc::Status ImageService::DeleteImage(grpc::ServerContext* /*context*/,
-                                       const v1::DeleteImageRequest* request,
-                                       v1::Image* response) {
+                                       const v1::DeleteImageRequest* request, v1::Image* response) {
   const auto id = ImageId(request->name(), "name");
   if (!id.ok()) return ToGrpc(id.status());
   return Answer(

@@ -27,8 +27,7 @@ bool IsPackageType(absl::string_view media_type) {
 std::string PackageTypes() { return absl::StrJoin(kTypes, ", "); }
 
 bool IsSha256(absl::string_view text) {
-  return text.size() == 64 &&
-         text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
 
 absl::StatusOr<std::string> MediaTypeOf(absl::string_view head, absl::string_view told) {

@@ -64,7 +64,8 @@ absl::StatusOr<std::unique_ptr<SecretBox>> SecretBox::Open(const std::string& pa
   } else if (if_missing == IfMissing::kMakeKey) {
     ASSIGN_OR_RETURN(key, MakeKey(path));
   } else {
-    return Failed(absl::StrCat(path, " is missing, and enrolled devices need it; restore it from "
+    return Failed(absl::StrCat(path,
+                               " is missing, and enrolled devices need it; restore it from "
                                "a backup, or remove the database and enrol them anew"));
   }
   return std::unique_ptr<SecretBox>(new SecretBox(std::move(key)));
@@ -78,8 +79,8 @@ absl::StatusOr<std::string> SecretBox::Seal(absl::string_view secret,
   std::string tag(kTagSize, '\0');
   int size = 0;
   const bool done =
-      EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, Octets(key_),
-                         Octets(sealed)) == 1 &&
+      EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, Octets(key_), Octets(sealed)) ==
+          1 &&
       EVP_EncryptUpdate(cipher.get(), nullptr, &size, Octets(context),
                         static_cast<int>(context.size())) == 1 &&
       EVP_EncryptUpdate(cipher.get(), Octets(text), &size, Octets(secret),
@@ -99,8 +100,8 @@ absl::StatusOr<std::string> SecretBox::Unseal(absl::string_view sealed,
   Context cipher(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
   int size = 0;
   const bool done =
-      EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, Octets(key_),
-                         Octets(sealed)) == 1 &&
+      EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, Octets(key_), Octets(sealed)) ==
+          1 &&
       EVP_DecryptUpdate(cipher.get(), nullptr, &size, Octets(context),
                         static_cast<int>(context.size())) == 1 &&
       EVP_DecryptUpdate(cipher.get(), Octets(secret), &size, Octets(body),

@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of a queued command, from QUEUED to its end, over scripted sessions.
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/server/dm/package_evaluator.h"
+#include "services/server/testing/scripted_device.h"
+#include "services/server/testing/test_fleet.h"
+
+namespace virmo::server {
+namespace {
+
+using syncml::CommandKind;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::kVm;
+using testing::ScriptedDevice;
+using testing::TestFleet;
+using v1::Command;
+
+constexpr const char* kAlertId = "11111111-2222-4333-8444-555555555555";
+constexpr const char* kOtherVm = "8d5b7f62-30a4-4c8e-9d0b-1f2e3d4c5b6a";
+
+class CommandDeliveryTest : public ::testing::Test {
+ protected:
+  CommandDeliveryTest() { device_.AddVirtualMachine(kVm, "web", 10); }
+
+  // Runs a session under a new SessionID.
+  void Session() {
+    device_.Begin(absl::StrCat(++session_));
+    const absl::Status status = device_.RunSession();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+
+  v1::Action On(const std::string& vm) {
+    v1::Action action;
+    action.set_virtual_machine(vm);
+    return action;
+  }
+  std::string QueueStart() {
+    v1::Action action = On(kVm);
+    action.mutable_start();
+    return fleet_.Queue("edge-1", action);
+  }
+  Command Get(const std::string& id) { return fleet_.Command("edge-1", id); }
+  void SetState(int state) {
+    device_.tree[absl::StrCat("./VirMO/VMs/", kVm, "/State")] = absl::StrCat(state);
+  }
+  std::vector<syncml::Command> Execs() {
+    std::vector<syncml::Command> execs;
+    for (const auto& command : device_.commands) {
+      if (command.kind == CommandKind::kExec) execs.push_back(command);
+    }
+    return execs;
+  }
+  std::vector<Command::State> Way(const std::string& id) {
+    std::vector<Command::State> states;
+    for (const auto& step : Get(id).timeline()) states.push_back(step.state());
+    return states;
+  }
+
+  TestFleet fleet_;
+  ScriptedDevice device_ = fleet_.Enrol("edge-1");
+  int session_ = 0;
+};
+
+TEST_F(CommandDeliveryTest, PassesEveryStateOfAnAsynchronousCommand) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{202, ""}; };
+  Session();
+  ASSERT_EQ(Get(id).state(), Command::STATE_ACCEPTED);
+
+  SetState(30);
+  device_.QueueAlert("Start", id, kVm, 1200, kAlertId);
+  Session();
+
+  EXPECT_THAT(Way(id),
+              ElementsAre(Command::STATE_QUEUED, Command::STATE_FETCHED, Command::STATE_ACCEPTED,
+                          Command::STATE_APPLIED, Command::STATE_CONFIRMED));
+  EXPECT_EQ(Get(id).result_code(), 1200);
+  EXPECT_EQ(Get(id).dm_status(), 202);
+  EXPECT_TRUE(Get(id).has_end_time());
+  ASSERT_EQ(Execs().size(), 1u);
+  EXPECT_EQ(Execs()[0].correlator, id);
+  EXPECT_EQ(Execs()[0].items[0].target->uri,
+            absl::StrCat("./VirMO/VMs/", kVm, "/Operations/Start"));
+}
+
+TEST_F(CommandDeliveryTest, StoresAnAlertOnceAndCountsItsRepeats) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{202, ""}; };
+  Session();
+  for (int i = 0; i < 3; ++i) {
+    device_.QueueAlert("Start", id, kVm, 1200, kAlertId);
+    Session();
+  }
+
+  const auto alerts = fleet_.Alerts("edge-1");
+  ASSERT_EQ(alerts.size(), 1u);
+  EXPECT_EQ(alerts[0].deliveries(), 3);
+  EXPECT_EQ(alerts[0].command(), absl::StrCat("devices/edge-1/commands/", id));
+  EXPECT_EQ(alerts[0].name(), absl::StrCat("devices/edge-1/alerts/", kAlertId));
+  EXPECT_EQ(alerts[0].detail(), "so it went");
+}
+
+TEST_F(CommandDeliveryTest, FailsWithTheResultOfTheAlert) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{202, ""}; };
+  Session();
+  device_.QueueAlert("Start", id, kVm, 1409, kAlertId);
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(id).result_code(), 1409);
+  EXPECT_EQ(Get(id).detail(), "so it went");
+}
+
+TEST_F(CommandDeliveryTest, FailsWithTheResultCodeOfARefusal) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) {
+    return ScriptedDevice::Answer{403, "1419 cannot start a suspended VM"};
+  };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(id).dm_status(), 403);
+  EXPECT_EQ(Get(id).result_code(), 1419);
+  EXPECT_EQ(Get(id).detail(), "cannot start a suspended VM");
+}
+
+TEST_F(CommandDeliveryTest, ConfirmsACommandThatWasDoneAtOnce) {
+  const std::string id = QueueStart();
+  SetState(30);
+  Session();
+
+  EXPECT_THAT(Way(id), ElementsAre(Command::STATE_QUEUED, Command::STATE_FETCHED,
+                                   Command::STATE_APPLIED, Command::STATE_CONFIRMED));
+}
+
+TEST_F(CommandDeliveryTest, DoesNotConfirmWhatTheDeviceDoesNotShow) {
+  const std::string id = QueueStart();  // Answered 200, but State stays 10.
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_APPLIED);
+  EXPECT_THAT(Get(id).timeline().rbegin()->detail(), HasSubstr("State 10"));
+}
+
+TEST_F(CommandDeliveryTest, SendsALostCommandAgainWithTheSameCorrelatorUpToACap) {
+  const std::string id = QueueStart();
+  device_.override_status = [](const auto& command) {
+    return ScriptedDevice::Answer{command.kind == CommandKind::kExec ? 0 : 200, ""};
+  };
+  for (int i = 0; i < kMaxAttempts + 2; ++i) Session();
+
+  EXPECT_EQ(Execs().size(), static_cast<size_t>(kMaxAttempts));
+  for (const auto& exec : Execs()) EXPECT_EQ(exec.correlator, id);
+  EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_THAT(Get(id).detail(), HasSubstr("without an answer"));
+}
+
+TEST_F(CommandDeliveryTest, BelievesALateAlertAfterGivingUp) {
+  const std::string id = QueueStart();
+  device_.override_status = [](const auto& command) {
+    return ScriptedDevice::Answer{command.kind == CommandKind::kExec ? 0 : 200, ""};
+  };
+  for (int i = 0; i < kMaxAttempts; ++i) Session();
+  ASSERT_EQ(Get(id).state(), Command::STATE_FAILED);
+  SetState(30);
+  device_.QueueAlert("Start", id, kVm, 1200, kAlertId);
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, SendsACommandAgainWhenTheSessionBreaksOff) {
+  const std::string id = QueueStart();
+  device_.Begin("broken");
+  ASSERT_TRUE(device_.Send(device_.Package1()).ok());  // Fetched; then the device is gone.
+  ASSERT_EQ(Get(id).state(), Command::STATE_FETCHED);
+  fleet_.Restart();
+  SetState(30);
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+  EXPECT_EQ(Get(id).attempts(), 2);
+}
+
+TEST_F(CommandDeliveryTest, LetsOthersPassAPoisonousCommand) {
+  Session();
+  v1::Action poison;
+  poison.mutable_get()->add_uris("./Poison");
+  const std::string bad = fleet_.Queue("edge-1", poison);
+  const std::string good = QueueStart();
+  SetState(30);
+  // The device dies of it: no answer to any message that holds the poison.
+  const auto dies = [&] {
+    device_.Begin(absl::StrCat(++session_));
+    auto message = *device_.Send(device_.Package1());
+    for (int i = 0; i < 10 && message.body.size() > 1; ++i) {
+      for (const auto& command : message.body) {
+        const bool is_poison =
+            command.kind == CommandKind::kGet && command.items[0].target->uri == "./Poison";
+        if (is_poison) return;
+      }
+      message = *device_.Send(device_.Reply(message));
+    }
+  };
+  for (int i = 0; i < 7; ++i) dies();
+
+  EXPECT_EQ(Get(bad).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(good).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, TakesStatusesInAnyOrderAndIgnoresStrangeOnes) {
+  v1::Action get;
+  get.mutable_get()->add_uris("./DevDetail/FwV");
+  const std::string read = fleet_.Queue("edge-1", get);
+  const std::string start = QueueStart();
+  device_.tree["./DevDetail/FwV"] = "7.1";
+  SetState(30);
+  device_.Begin("1");
+  auto message = device_.Reply(*device_.Send(device_.Package1()));
+  std::reverse(message.body.begin() + 1, message.body.end());
+  syncml::Command strange = message.body[1];
+  strange.data = "500";
+  strange.cmd_ref = "777";
+  message.body.push_back(strange);
+  for (int i = 0; i < 10; ++i) {
+    const auto answer = *device_.Send(message);
+    if (answer.body.size() == 1) break;
+    message = device_.Reply(answer);
+  }
+
+  EXPECT_EQ(Get(read).state(), Command::STATE_CONFIRMED);
+  EXPECT_EQ(Get(read).detail(), "./DevDetail/FwV = 7.1");
+  EXPECT_EQ(Get(start).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, HoldsACommandWhileAnEarlierOneForTheMachineIsUnderWay) {
+  const std::string start = QueueStart();
+  v1::Action stop = On(kVm);
+  stop.mutable_stop();
+  const std::string second = fleet_.Queue("edge-1", stop);
+  v1::Action lock = On(kVm);
+  lock.mutable_lock()->set_reason("lost");
+  const std::string third = fleet_.Queue("edge-1", lock);
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{202, ""}; };
+  Session();
+
+  EXPECT_EQ(Get(start).state(), Command::STATE_ACCEPTED);
+  EXPECT_EQ(Get(second).state(), Command::STATE_QUEUED);
+  EXPECT_EQ(Get(third).state(), Command::STATE_ACCEPTED);  // Locking never waits.
+
+  device_.QueueAlert("Start", start, kVm, 1200, kAlertId);
+  Session();
+  EXPECT_EQ(Get(second).state(), Command::STATE_ACCEPTED);
+}
+
+TEST_F(CommandDeliveryTest, DeliversInTheOrderOfTheQueue) {
+  std::vector<std::string> uris;
+  for (int i = 0; i < 60; ++i) {
+    uris.push_back(absl::StrCat("./Ext/n", i));
+    device_.tree[uris.back()] = absl::StrCat(i);
+    v1::Action action;
+    action.mutable_get()->add_uris(uris.back());
+    fleet_.Queue("edge-1", action);
+  }
+  Session();
+
+  std::vector<std::string> sent;
+  for (const auto& command : device_.commands) {
+    const std::string& uri = command.items[0].target->uri;
+    if (absl::StartsWith(uri, "./Ext/")) sent.push_back(uri);
+  }
+  EXPECT_EQ(sent, uris);
+}
+
+TEST_F(CommandDeliveryTest, KeepsToTheMessageSizeOfTheDevice) {
+  device_.max_message_size = 3000;
+  for (int i = 0; i < 20; ++i) {
+    v1::Action action;
+    action.mutable_get()->add_uris(absl::StrCat("./Ext/", std::string(100, 'n')));
+    fleet_.Queue("edge-1", action);
+  }
+  v1::Action big;
+  big.mutable_replace()->set_uri("./Ext/x");
+  big.mutable_replace()->set_value(std::string(5000, 'v'));
+  const std::string too_big = fleet_.Queue("edge-1", big);
+  Session();
+
+  for (const auto& message : device_.received) {
+    EXPECT_LE(syncml::Encode(message, syncml::Encoding::kXml).size(), 3000u);
+  }
+  EXPECT_EQ(Get(too_big).state(), Command::STATE_FAILED);
+  EXPECT_THAT(Get(too_big).detail(), HasSubstr("3000"));
+}
+
+TEST_F(CommandDeliveryTest, ProvisionsByASequenceAndShowsProgress) {
+  v1::Action action;
+  action.mutable_provision()->set_uri("http://127.0.0.1/web.qcow2");
+  action.mutable_provision()->set_media_type("application/x-qcow2");
+  action.mutable_provision()->set_sha256(std::string(64, 'a'));
+  action.mutable_provision()->set_display_name("db");
+  action.mutable_provision()->set_virtual_machine_id(kOtherVm);
+  action.mutable_provision()->set_memory_mib(128);
+  action.mutable_provision()->set_cpu_count(1);
+  const std::string id = fleet_.Queue("edge-1", action);
+  const std::string node = absl::StrCat("./VirMO/Provision/", id);
+  device_.on_exec = [&](const auto&) {
+    device_.tree[node + "/Progress"] = "40";
+    return ScriptedDevice::Answer{202, ""};
+  };
+  Session();
+
+  EXPECT_EQ(device_.tree[node + "/VMID"], kOtherVm);
+  EXPECT_EQ(device_.tree[node + "/Digest"], "sha-256:" + std::string(64, 'a'));
+  EXPECT_EQ(device_.tree[node + "/Resources/RAM/Size"], "128");
+  EXPECT_EQ(device_.tree[node + "/AutoStart"], "false");
+  EXPECT_EQ(Execs()[0].items[0].target->uri, node + "/Operations/DownloadProvision");
+  EXPECT_EQ(Get(id).state(), Command::STATE_ACCEPTED);
+  EXPECT_EQ(Get(id).progress_percent(), 40);
+  // Its machine can be named already.
+  EXPECT_EQ(*fleet_.validator().Check("edge-1",
+                                      [] {
+                                        v1::Action start;
+                                        start.set_virtual_machine("db");
+                                        start.mutable_start();
+                                        return start;
+                                      }()),
+            kOtherVm);
+
+  device_.AddVirtualMachine(kOtherVm, "db", 10);
+  device_.QueueAlert("DownloadProvision", id, kOtherVm, 1200, kAlertId);
+  Session();
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+  EXPECT_EQ((*fleet_.inventory().Find("edge-1", kOtherVm))->display_name(), "db");
+}
+
+TEST_F(CommandDeliveryTest, ConfirmsDeleteWhenTheMachineIsGone) {
+  Session();
+  v1::Action action = On("web");
+  action.mutable_delete_();
+  const std::string id = fleet_.Queue("edge-1", action);
+  device_.on_exec = [&](const auto&) {
+    device_.tree.clear();
+    return ScriptedDevice::Answer{200, ""};
+  };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+  EXPECT_FALSE((*fleet_.inventory().Find("edge-1", kVm)).has_value());
+}
+
+TEST_F(CommandDeliveryTest, SetsTheLockModeFirst) {
+  v1::Action action = On(kVm);
+  action.mutable_lock()->set_reason("lost");
+  action.mutable_lock()->set_mode(v1::Lock::MODE_SUSPEND);
+  const std::string id = fleet_.Queue("edge-1", action);
+  const std::string vm = absl::StrCat("./VirMO/VMs/", kVm);
+  device_.tree[vm + "/Lock/Mode"] = "20";
+  device_.on_exec = [&](const syncml::Command& exec) {
+    EXPECT_EQ(device_.tree[vm + "/Lock/Mode"], "30");
+    EXPECT_EQ(exec.items[0].data, "lost");
+    device_.tree[vm + "/Lock/State"] = "10";
+    return ScriptedDevice::Answer{200, ""};
+  };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, ReadsAWrittenValueBackAndComparesItAsAValue) {
+  v1::Action action;
+  action.mutable_replace()->set_uri(absl::StrCat("./VirMO/VMs/", kVm, "/Resources/RAM/Size"));
+  action.mutable_replace()->set_value("0512");
+  action.mutable_replace()->set_format("int");
+  const std::string id = fleet_.Queue("edge-1", action);
+  device_.override_status = [&](const syncml::Command& command) {
+    if (command.kind == CommandKind::kReplace) {
+      device_.tree[command.items[0].target->uri] = "512";
+      return ScriptedDevice::Answer{201, ""};
+    }
+    return ScriptedDevice::Answer{200, ""};
+  };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, FallsBackToSingleNodesWithoutStructData) {
+  device_.override_status = [](const syncml::Command& command) {
+    const bool is_list = command.kind == CommandKind::kGet &&
+                         absl::StrContains(command.items[0].target->uri, "?list=");
+    return ScriptedDevice::Answer{is_list ? 406 : 200, ""};
+  };
+  const std::string id = QueueStart();
+  SetState(30);
+  Session();
+
+  const auto vm = *fleet_.inventory().Find("edge-1", kVm);
+  ASSERT_TRUE(vm.has_value());
+  EXPECT_EQ(vm->display_name(), "web");
+  EXPECT_EQ(vm->memory_mib(), 256);
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+}
+
+TEST_F(CommandDeliveryTest, MarksWhatIsOldAsStale) {
+  Session();
+  const auto list = [&] {
+    return *fleet_.inventory().List(
+        "edge-1", FromTimestamp(fleet_.devices().Get("edge-1")->last_session_time()), 0, "");
+  };
+  EXPECT_FALSE(list().virtual_machines(0).stale());
+
+  fleet_.now += absl::Hours(1);
+
+  EXPECT_TRUE(list().virtual_machines(0).stale());
+  EXPECT_THAT(list().virtual_machines(0).stale_reason(), HasSubstr("silent"));
+}
+
+TEST_F(CommandDeliveryTest, KeepsWhatWasSaidWithoutSecrets) {
+  v1::Action action;
+  action.mutable_replace()->set_uri(absl::StrCat("./VirMO/VMs/", kVm, "/Lock/UserUnlock/Secret"));
+  action.mutable_replace()->set_value("1234-5678");
+  const std::string id = fleet_.Queue("edge-1", action);
+  Session();
+
+  const Command command = Get(id);
+  ASSERT_GE(command.exchanges_size(), 2);
+  EXPECT_TRUE(command.exchanges(0).sent());
+  EXPECT_THAT(command.exchanges(0).syncml(), HasSubstr("<Replace>"));
+  EXPECT_THAT(command.exchanges(1).syncml(), HasSubstr("<Status>"));
+  EXPECT_FALSE(absl::StrContains(command.DebugString(), "1234-5678"));
+}
+
+TEST_F(CommandDeliveryTest, TakesAlertsOfOtherKindsLeniently) {
+  syncml::GenericAlert bare;
+  bare.source_uri = absl::StrCat("./VirMO/VMs/", kVm);
+  bare.type = "Reversed-Domain-Name: org.example.event";
+  bare.format = "int";
+  bare.data = "1200";
+  syncml::GenericAlert strange = bare;
+  strange.data = "<<not xml";
+  device_.alerts = {bare, strange};
+  Session();
+
+  const auto alerts = fleet_.Alerts("edge-1");
+  ASSERT_EQ(alerts.size(), 2u);
+  EXPECT_EQ(alerts[0].result_code(), 1200);
+  EXPECT_EQ(alerts[0].type(), "org.example.event");
+  EXPECT_EQ(alerts[0].identifier(), kVm);
+  EXPECT_EQ(alerts[1].detail(), "<<not xml");
+}
+
+TEST_F(CommandDeliveryTest, ForgetsNothingWhenTheDeviceAborts) {
+  const std::string id = QueueStart();
+  device_.Begin("1");
+  ASSERT_TRUE(device_.Send(device_.Package1()).ok());
+  syncml::Message abort;
+  abort.body = {syncml::MakeAlert("1", syncml::AlertCode::kSessionAbort)};
+  abort.final = true;
+  const auto answer = *device_.Send(abort);
+
+  EXPECT_EQ(answer.body.size(), 2u);
+  EXPECT_THAT(fleet_.devices().Get("edge-1")->last_session_error(), HasSubstr("broke"));
+  SetState(30);
+  Session();
+  EXPECT_EQ(Get(id).state(), Command::STATE_CONFIRMED);
+}
+
+}  // namespace
+}  // namespace virmo::server
