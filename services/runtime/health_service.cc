@@ -2,8 +2,8 @@
 #include "services/runtime/health_service.h"
 
 #include "google/protobuf/io/coded_stream.h"
-#include "grpcpp/support/method_handler.h"
 #include "grpcpp/impl/rpc_service_method.h"
+#include "grpcpp/support/method_handler.h"
 #include "services/runtime/error.h"
 
 namespace virmo {

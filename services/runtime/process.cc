@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <map>
 #include <set>
 #include <utility>
@@ -18,17 +17,14 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/impl/server_builder_option.h"
-#include "grpcpp/impl/server_builder_plugin.h"
-#include "grpcpp/impl/server_initializer.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/security/tls_credentials_options.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/server_posix.h"
-#include "grpcpp/support/server_interceptor.h"
 #include "services/runtime/address.h"
+#include "services/runtime/call_count.h"
 #include "services/runtime/channel.h"
 #include "services/runtime/error.h"
 #include "services/runtime/health_service.h"
@@ -36,6 +32,7 @@
 #include "services/runtime/mutex.h"
 #include "services/runtime/peer_name_check.h"
 #include "services/runtime/process_service.h"
+#include "services/runtime/service_names.h"
 #include "services/runtime/status_macros.h"
 #include "services/runtime/unix_listener.h"
 
@@ -73,70 +70,6 @@ absl::Status CheckListener(const config::v1::Listener& listener) {
   }
   return absl::OkStatus();
 }
-
-// Learns the names of the services that a server has been given: health has one entry for each.
-class ServiceNames : public grpc::ServerBuilderPlugin {
- public:
-  explicit ServiceNames(std::vector<std::string>& names) : names_(names) {}
-  std::string name() override { return "virmo_service_names"; }
-  void InitServer(grpc::ServerInitializer* /*initializer*/) override {}
-  void Finish(grpc::ServerInitializer* initializer) override {
-    names_ = *initializer->GetServiceList();
-  }
-  void ChangeArguments(const std::string& /*name*/, void* /*value*/) override {}
-
- private:
-  std::vector<std::string>& names_;
-};
-
-class AddServiceNames : public grpc::ServerBuilderOption {
- public:
-  explicit AddServiceNames(std::vector<std::string>& names) : names_(names) {}
-  void UpdateArguments(grpc::ChannelArguments* /*arguments*/) override {}
-  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    plugins->push_back(std::make_unique<ServiceNames>(names_));
-  }
-
- private:
-  std::vector<std::string>& names_;
-};
-
-// Counts the calls under way, so that the end need not wait for connections that are idle.
-class CallCount : public grpc::experimental::ServerInterceptorFactoryInterface {
- public:
-  struct State {
-    Mutex mutex;
-    std::condition_variable changed;
-    int calls ABSL_GUARDED_BY(mutex) = 0;
-  };
-  explicit CallCount(State& state) : state_(state) {}
-
-  grpc::experimental::Interceptor* CreateServerInterceptor(
-      grpc::experimental::ServerRpcInfo* /*info*/) override {
-    return new Call(state_);  // gRPC owns it.
-  }
-
- private:
-  class Call : public grpc::experimental::Interceptor {
-   public:
-    explicit Call(State& state) : state_(state) {
-      MutexLock lock(state_.mutex);
-      ++state_.calls;
-    }
-    ~Call() override {
-      MutexLock lock(state_.mutex);
-      if (--state_.calls == 0) state_.changed.notify_all();
-    }
-    void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
-      methods->Proceed();
-    }
-
-   private:
-    State& state_;
-  };
-
-  State& state_;
-};
 
 }  // namespace
 
