@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "services/runtime/journal.h"
+#include "services/runtime/outbox.h"
+#include "services/runtime/sqlite.h"
+#include "services/runtime/worker_pool.h"
+#include "vm-controller/console_hub.h"
+#include "vm-controller/hypervisor.h"
+#include "vm-controller/image/image_store.h"
+#include "vm-controller/machines.h"
+#include "vm-controller/operation_runner.h"
+#include "vm-controller/policy_enforcer.h"
+#include "vm-controller/policy_reporter.h"
+#include "vm-controller/reconciler.h"
+#include "vm-controller/requests.h"
+
+namespace virmo::vm_controller {
+
+// Takes a hypervisor's events from its threads to ours. It is made before the hypervisor, and
+// keeps what it hears until somebody listens.
+class EventRelay : public HypervisorObserver {
+ public:
+  struct Target {
+    std::function<void(const std::string& id)> on_domain_changed;
+    std::function<void(bool reachable, const std::string& detail)> on_reachable;
+  };
+
+  // Tells `target` from now on, on a thread of its own, and at once whether the hypervisor
+  // answers.
+  void Listen(Target target);
+
+  // Tells nobody any more; when it returns, no call is under way.
+  void Silence();
+
+  void OnDomainChanged(const std::string& id) override;
+  void OnReachable(bool reachable, const std::string& detail) override;
+
+ private:
+  Mutex mutex_;
+  std::optional<Target> target_ ABSL_GUARDED_BY(mutex_);
+  std::optional<std::pair<bool, std::string>> reachable_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<WorkerPool> worker_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Everything between the gRPC service and the hypervisor, put together.
+class Controller {
+ public:
+  // What a controller is made of; all outlive it.
+  struct Parts {
+    const config::v1::VmControllerConfig& config;
+    Database& database;
+    OperationJournal& journal;
+    Outbox& outbox;
+    Hypervisor& hypervisor;
+    EventRelay& events;
+    PolicyEngine& policy;
+    // Told when the hypervisor comes and goes.
+    std::function<void(bool reachable, const std::string& detail)> on_reachable;
+  };
+
+  // The schemas its database needs.
+  static std::vector<Schema> Schemas();
+
+  // Makes the folders it works in. The first is open to QEMU's user to pass through.
+  static absl::Status MakeDirectories(const config::v1::VmControllerConfig& config);
+
+  explicit Controller(const Parts& parts);
+  ~Controller();
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+
+  // Listens to the hypervisor, and goes on with unfinished operations.
+  absl::Status Start();
+
+  // Ends streams and stops operations at their next step; for shutdown.
+  void Stop();
+
+  // policy-engine's stream.
+  void OnPolicy(const v1::EffectivePolicy& policy);
+  void OnPolicyEngineConnected();
+  void OnPoliciesSynchronized();
+
+  v1::Host DescribeHost();
+
+  Requests& requests() { return requests_; }
+  Machines& machines() { return machines_; }
+  ConsoleHub& consoles() { return consoles_; }
+  OperationJournal& journal() { return parts_.journal; }
+
+ private:
+  void OnReachable(bool reachable, const std::string& detail);
+  absl::Status Save(v1::OperationKind kind, const std::string& id, const std::string& request_id);
+
+  const Parts parts_;
+  const MachineFiles files_;
+  MachineStore store_;
+  Machines machines_;
+  ConsoleHub consoles_;
+  ImageStore images_;
+  Workshop shop_;
+  Mutex mutex_;
+  v1::Host host_ ABSL_GUARDED_BY(mutex_);
+  PolicyEnforcer enforcer_;
+  Reconciler reconciler_;
+  PolicyReporter reporter_;
+  OperationRunner runner_;
+  Requests requests_;
+};
+
+}  // namespace virmo::vm_controller

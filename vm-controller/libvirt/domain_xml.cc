@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm-controller/libvirt/domain_xml.h"
+
+#include <pugixml.hpp>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "services/runtime/error.h"
+
+namespace virmo::vm_controller {
+namespace {
+
+constexpr char kOwnerNamespace[] = "urn:virmo:owner:1";
+constexpr char kAgentName[] = "org.qemu.guest_agent.0";
+
+// Free slots for what is plugged in later; each such device takes one.
+constexpr int kSparePciePorts = 10;
+
+pugi::xml_node Add(pugi::xml_node parent, const char* name) { return parent.append_child(name); }
+
+void AddText(pugi::xml_node parent, const char* name, const std::string& text) {
+  Add(parent, name).text().set(text.c_str());
+}
+
+void Set(pugi::xml_node node, const char* name, const std::string& value) {
+  node.append_attribute(name).set_value(value.c_str());
+}
+
+std::string Print(const pugi::xml_node& node) {
+  std::ostringstream text;
+  node.print(text, "", pugi::format_raw);
+  return text.str();
+}
+
+void AddMetadata(pugi::xml_node domain, const DomainSpec& spec) {
+  pugi::xml_node owner = Add(Add(domain, "metadata"), "virmo:owner");
+  Set(owner, "xmlns:virmo", kOwnerNamespace);
+  Set(owner, "controller", "vm-controller");
+  Set(owner, "image", spec.image_digest);
+}
+
+void AddPlatform(pugi::xml_node domain, const Platform& platform) {
+  pugi::xml_node os = Add(domain, "os");
+  if (platform.uefi) Set(os, "firmware", "efi");
+  pugi::xml_node type = Add(os, "type");
+  if (!platform.architecture.empty()) Set(type, "arch", platform.architecture);
+  if (!platform.machine.empty()) Set(type, "machine", platform.machine);
+  type.text().set("hvm");
+  pugi::xml_node features = Add(domain, "features");
+  Add(features, "acpi");
+  if (platform.domain_type == "kvm") {
+    pugi::xml_node cpu = Add(domain, "cpu");
+    Set(cpu, "mode", "host-passthrough");
+  }
+  AddText(domain, "on_poweroff", "destroy");
+  AddText(domain, "on_reboot", "restart");
+  AddText(domain, "on_crash", "destroy");
+}
+
+void AddDisk(pugi::xml_node devices, const DomainSpec& spec) {
+  pugi::xml_node disk = Add(devices, "disk");
+  Set(disk, "type", "file");
+  Set(disk, "device", "disk");
+  pugi::xml_node driver = Add(disk, "driver");
+  Set(driver, "name", "qemu");
+  Set(driver, "type", "qcow2");
+  Set(driver, "discard", "unmap");
+  Set(Add(disk, "source"), "file", spec.disk_path);
+  pugi::xml_node target = Add(disk, "target");
+  Set(target, "dev", "vda");
+  Set(target, "bus", "virtio");
+}
+
+void AddInterface(pugi::xml_node devices, const NetworkInterface& nic) {
+  pugi::xml_node interface = Add(devices, "interface");
+  absl::string_view name = nic.source;
+  if (absl::ConsumePrefix(&name, "bridge:")) {
+    Set(interface, "type", "bridge");
+    Set(Add(interface, "source"), "bridge", std::string(name));
+  } else if (absl::ConsumePrefix(&name, "network:")) {
+    Set(interface, "type", "network");
+    Set(Add(interface, "source"), "network", std::string(name));
+  } else {
+    Set(interface, "type", "user");
+  }
+  Set(Add(interface, "mac"), "address", nic.mac_address);
+  Set(Add(interface, "model"), "type", nic.model.empty() ? "virtio" : nic.model);
+  Set(Add(interface, "link"), "state", nic.link_up ? "up" : "down");
+}
+
+void AddConsole(pugi::xml_node devices, const std::string& socket) {
+  pugi::xml_node serial = Add(devices, "serial");
+  Set(serial, "type", "unix");
+  pugi::xml_node source = Add(serial, "source");
+  Set(source, "mode", "bind");
+  Set(source, "path", socket);
+  Set(Add(serial, "target"), "port", "0");
+}
+
+void AddAgentChannel(pugi::xml_node devices) {
+  pugi::xml_node channel = Add(devices, "channel");
+  Set(channel, "type", "unix");
+  pugi::xml_node target = Add(channel, "target");
+  Set(target, "type", "virtio");
+  Set(target, "name", kAgentName);
+}
+
+void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& platform) {
+  pugi::xml_node devices = Add(domain, "devices");
+  if (!platform.emulator.empty()) AddText(devices, "emulator", platform.emulator);
+  AddDisk(devices, spec);
+  for (const NetworkInterface& nic : spec.interfaces) AddInterface(devices, nic);
+  AddConsole(devices, spec.console_socket);
+  AddAgentChannel(devices);
+  if (absl::StrContains(platform.machine, "q35") || absl::StrContains(platform.machine, "virt")) {
+    pugi::xml_node root = Add(devices, "controller");
+    Set(root, "type", "pci");
+    Set(root, "model", "pcie-root");
+    for (int i = 0; i < kSparePciePorts; ++i) {
+      pugi::xml_node port = Add(devices, "controller");
+      Set(port, "type", "pci");
+      Set(port, "model", "pcie-root-port");
+    }
+  }
+  Set(Add(devices, "memballoon"), "model", "virtio");
+  pugi::xml_node rng = Add(devices, "rng");
+  Set(rng, "model", "virtio");
+  pugi::xml_node backend = Add(rng, "backend");
+  Set(backend, "model", "random");
+  backend.text().set("/dev/urandom");
+}
+
+std::string SourceOf(const pugi::xml_node& interface) {
+  const std::string type = interface.attribute("type").value();
+  if (type != "bridge" && type != "network") return type;
+  return absl::StrCat(type, ":", interface.child("source").attribute(type.c_str()).value());
+}
+
+NetworkInterface ReadInterface(const pugi::xml_node& node) {
+  NetworkInterface nic;
+  nic.mac_address = node.child("mac").attribute("address").value();
+  nic.source = SourceOf(node);
+  nic.model = node.child("model").attribute("type").value();
+  nic.link_up = std::string(node.child("link").attribute("state").value()) != "down";
+  return nic;
+}
+
+// libvirt writes `virmo:owner` back under the prefix it was given.
+pugi::xml_node OwnerMark(const pugi::xml_node& domain) {
+  for (const pugi::xml_node& node : domain.child("metadata").children()) {
+    for (const pugi::xml_attribute& attribute : node.attributes()) {
+      if (absl::StartsWith(attribute.name(), "xmlns") &&
+          std::string(attribute.value()) == kOwnerNamespace) {
+        return node;
+      }
+    }
+  }
+  return {};
+}
+
+pugi::xml_node FindAgentChannel(const pugi::xml_document& document) {
+  for (const pugi::xml_node& channel :
+       document.child("domain").child("devices").children("channel")) {
+    if (std::string(channel.child("target").attribute("name").value()) == kAgentName) {
+      return channel;
+    }
+  }
+  return {};
+}
+
+int64_t MemoryMib(const pugi::xml_node& node) {
+  return node.text().as_llong() / 1024;  // libvirt always answers in KiB.
+}
+
+}  // namespace
+
+std::string DomainName(const std::string& id) { return absl::StrCat("virmo-", id); }
+
+std::string WriteDomainXml(const DomainSpec& spec, const Platform& platform) {
+  pugi::xml_document document;
+  pugi::xml_node domain = document.append_child("domain");
+  Set(domain, "type", platform.domain_type);
+  AddText(domain, "name", DomainName(spec.id));
+  AddText(domain, "uuid", spec.id);
+  AddText(domain, "title", spec.title);
+  AddMetadata(domain, spec);
+  pugi::xml_node memory = Add(domain, "memory");
+  Set(memory, "unit", "MiB");
+  memory.text().set(std::to_string(spec.memory_mib).c_str());
+  AddText(domain, "vcpu", std::to_string(spec.cpu_count));
+  AddPlatform(domain, platform);
+  AddDevices(domain, spec, platform);
+  return Print(domain);
+}
+
+absl::StatusOr<Domain> ReadDomainXml(const std::string& xml) {
+  pugi::xml_document document;
+  const pugi::xml_parse_result parsed = document.load_buffer(xml.data(), xml.size());
+  const pugi::xml_node node = document.child("domain");
+  if (!parsed || !node) {
+    return Error(v1::ErrorInfo::REASON_INTERNAL,
+                 absl::StrCat("cannot read a domain's XML: ", parsed.description()));
+  }
+  const pugi::xml_node devices = node.child("devices");
+  const pugi::xml_node owner = OwnerMark(node);
+  Domain domain;
+  domain.ours = owner;
+  domain.spec.id = node.child_value("uuid");
+  domain.spec.title = node.child_value("title");
+  domain.spec.image_digest = owner.attribute("image").value();
+  domain.spec.memory_mib = MemoryMib(node.child("memory"));
+  domain.memory_mib = MemoryMib(node.child("currentMemory"));
+  domain.spec.cpu_count = node.child("vcpu").text().as_int(1);
+  domain.spec.disk_path = devices.child("disk").child("source").attribute("file").value();
+  domain.spec.console_socket = devices.child("serial").child("source").attribute("path").value();
+  for (const pugi::xml_node& nic : devices.children("interface")) {
+    domain.spec.interfaces.push_back(ReadInterface(nic));
+  }
+  return domain;
+}
+
+std::vector<std::string> InterfacesWithLink(const std::string& xml, bool up) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  std::vector<std::string> interfaces;
+  for (pugi::xml_node nic : document.child("domain").child("devices").children("interface")) {
+    if (ReadInterface(nic).link_up == up) continue;
+    nic.remove_child("link");
+    Set(Add(nic, "link"), "state", up ? "up" : "down");
+    interfaces.push_back(Print(nic));
+  }
+  return interfaces;
+}
+
+std::string AgentChannel(const std::string& xml) {
+  pugi::xml_document document;
+  document.load_buffer(xml.data(), xml.size());
+  const pugi::xml_node channel = FindAgentChannel(document);
+  return channel ? Print(channel) : "";
+}
+
+std::string NewAgentChannel() {
+  pugi::xml_document document;
+  AddAgentChannel(document);
+  return Print(document.first_child());
+}
+
+}  // namespace virmo::vm_controller

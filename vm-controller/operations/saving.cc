@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Suspend and Resume (VirMO-HLF-12, HLF-13).
+#include "services/runtime/error.h"
+#include "services/runtime/status_macros.h"
+#include "vm-controller/operation_plan.h"
+#include "vm-controller/operations/launch.h"
+
+namespace virmo::vm_controller {
+namespace {
+
+using v1::VirtualMachine;
+
+// A save that failed half-way may leave the guest standing still: it is to run on, unless
+// something holds it.
+absl::Status RunOn(const Job& job) {
+  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
+  if (domain.state != DomainState::kPaused) return absl::OkStatus();
+  const absl::Status status = LetRun(job);
+  return ReasonOf(status) == v1::ErrorInfo::REASON_VM_LOCKED ||
+                 ReasonOf(status) == v1::ErrorInfo::REASON_CANCELLED
+             ? absl::OkStatus()
+             : status;
+}
+
+// A start from the saved state uses it up. What may not run after it is saved again.
+absl::Status SaveAgain(const Job& job) {
+  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
+  if (!IsStarted(domain)) return absl::OkStatus();
+  return job.shop.hypervisor.Save(job.vm_id);
+}
+
+}  // namespace
+
+Plan MakeSuspendPlan(Job& job) {
+  Plan plan;
+  plan.steps = {{"save", [&job] { return job.shop.hypervisor.Save(job.vm_id); }}};
+  plan.roll_back = [&job] { return RunOn(job); };
+  plan.on_success = [&job](MachineRecord& record) {
+    record.vm.set_paused_by_lock(false);
+    job.shop.consoles.Detach(job.vm_id);
+  };
+  plan.on_failure = [](MachineRecord& record) { record.suspended_by_lock = false; };
+  return plan;
+}
+
+Plan MakeResumePlan(Job& job) {
+  Plan plan;
+  plan.steps = LaunchSteps(job, StartFrom::kSavedState, v1::OPERATION_KIND_RESUME);
+  plan.roll_back = [&job] { return SaveAgain(job); };
+  plan.on_success = [](MachineRecord& record) { record.suspended_by_lock = false; };
+  plan.on_failure = [](MachineRecord& record) {
+    record.vm.set_state(VirtualMachine::STATE_SUSPENDED);
+  };
+  return plan;
+}
+
+}  // namespace virmo::vm_controller
