@@ -249,13 +249,7 @@ absl::Status OperationJournal::Finish(const std::string& id, const absl::Status&
         "WHERE id = ?1",
         {id, ToBlob(row.entry.metadata), ToMs(now), outcome.ok() ? Blob{} : ToBlob(ToRpc(outcome)),
          outcome.ok() ? ToBlob(ResponseOf(response)) : Blob{}}));
-    database_.AfterCommit([this, id] {
-      {
-        MutexLock lock(mutex_);
-        progress_.erase(id);
-      }
-      Tell(id);
-    });
+    TellAfterCommit(id);
     return absl::OkStatus();
   });
 }
@@ -350,6 +344,10 @@ void OperationJournal::TellAfterCommit(const std::string& id) {
 void OperationJournal::Tell(const std::string& id) {
   absl::StatusOr<Row> row = ReadRow(database_, id);
   if (!row.ok()) return;  // Watchers lose one event; what they read next shows the state.
+  if (row->entry.done) {
+    MutexLock lock(mutex_);
+    progress_.erase(id);  // Also what a late SetProgress has put there.
+  }
   Merge(row->entry);
   v1::OperationEvent event;
   event.set_name(OperationName(id));

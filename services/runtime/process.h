@@ -30,7 +30,8 @@ struct Caller {
 class Process {
  public:
   // Checks the listener. Blocks SIGTERM and SIGINT in the calling thread and all it starts, so
-  // make this the first object in main.
+  // make this the first object in main. (A program started with posix_spawn inherits that: give it
+  // an empty mask with POSIX_SPAWN_SETSIGMASK, or it cannot be terminated.)
   static absl::StatusOr<std::unique_ptr<Process>> Create(std::string name,
                                                          config::v1::Listener listener);
   ~Process();
