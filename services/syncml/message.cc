@@ -5,7 +5,9 @@
 
 namespace virmo::syncml {
 
-bool Meta::empty() const { return *this == Meta(); }
+bool Meta::empty() const {
+  return !format && !type && !mark && !next_nonce && !size && !max_msg_size && !max_obj_size;
+}
 
 absl::string_view Name(CommandKind kind) {
   switch (kind) {
