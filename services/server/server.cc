@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/logging.h"

@@ -59,7 +59,8 @@ class CommandDeliveryTest : public ::testing::Test {
   }
   std::vector<Command::State> Way(const std::string& id) {
     std::vector<Command::State> states;
-    for (const auto& step : Get(id).timeline()) states.push_back(step.state());
+    const Command command = Get(id);
+    for (const auto& step : command.timeline()) states.push_back(step.state());
     return states;
   }
 
@@ -277,6 +278,25 @@ TEST_F(CommandDeliveryTest, DeliversInTheOrderOfTheQueue) {
     if (absl::StartsWith(uri, "./Ext/")) sent.push_back(uri);
   }
   EXPECT_EQ(sent, uris);
+}
+
+TEST_F(CommandDeliveryTest, TellsWhatAGetReadNodeByNode) {
+  v1::Action action;
+  action.mutable_get()->add_uris("./DevDetail/FwV");
+  action.mutable_get()->add_uris("./DevDetail/None");
+  device_.tree["./DevDetail/FwV"] = "7.1";
+  const std::string id = fleet_.Queue("edge-1", action);
+  Session();
+
+  const Command command = Get(id);
+  EXPECT_EQ(command.state(), Command::STATE_FAILED);
+  EXPECT_EQ(command.dm_status(), 404);
+  EXPECT_THAT(command.detail(), HasSubstr("./DevDetail/None"));
+  ASSERT_EQ(command.node_results_size(), 2);
+  EXPECT_EQ(command.node_results(0).value(), "7.1");
+  EXPECT_EQ(command.node_results(0).dm_status(), 200);
+  EXPECT_EQ(command.node_results(1).uri(), "./DevDetail/None");
+  EXPECT_EQ(command.node_results(1).dm_status(), 404);
 }
 
 TEST_F(CommandDeliveryTest, KeepsToTheMessageSizeOfTheDevice) {

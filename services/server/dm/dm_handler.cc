@@ -138,7 +138,6 @@ absl::StatusOr<std::string> DmHandler::Handle(absl::string_view request, syncml:
   }));
   FaultPoint("dm.committed");
   parts_.feed.Publish(events);
-  if (!session.device().empty()) parts_.on_session(session.device());
   return session.last_response();
 }
 
@@ -195,6 +194,8 @@ absl::StatusOr<Message> DmHandler::Answer(const Message& request, syncml::Encodi
   }
   answer.body.push_back(syncml::MakeHeaderStatus("1", request.header, result.code));
   answer.body.back().chal = result.chal;
+  // Before the queue is read: what is queued after this may ask for another session.
+  parts_.on_session(session.device());
   RETURN_IF_ERROR(parts_.devices.Update(session.device(), [&](v1::Device& device) {
     *device.mutable_last_session_time() = ToTimestamp(parts_.clock());
     device.set_protocol_version(request.header.ver_proto);

@@ -31,6 +31,8 @@ bool LacksStructData(int status) {
   return false;
 }
 
+// Of what a Get read, as kept with the command; the exchanges show more.
+constexpr size_t kMaxNodesSize = 1 << 20;
 constexpr const char* kConfirmedPrefix = "read back: ";
 
 }  // namespace
@@ -107,6 +109,7 @@ absl::Status PackageEvaluator::EvaluateCommand(const std::string& id, const Grou
     resource.set_detail(absl::StrCat("sent ", resource.attempts(), " times without an answer"));
     return parts_.queue.Save(*command, events_);
   }
+  if (resource.action().has_get()) NoteNodes(group, resource);
   resource.set_dm_status(outcome.status);
   if (!outcome.detail.empty()) resource.set_detail(outcome.detail);
   if (IsSuccess(outcome.status)) return Succeed(*command, outcome.status);
@@ -114,6 +117,28 @@ absl::Status PackageEvaluator::EvaluateCommand(const std::string& id, const Grou
   parts_.queue.Advance(*command, v1::Command::STATE_FAILED,
                        absl::StrCat("the device answered ", outcome.status, ": ", outcome.detail));
   return parts_.queue.Save(*command, events_);
+}
+
+void PackageEvaluator::NoteNodes(const Group& group, v1::Command& command) const {
+  size_t size = 0;
+  for (const Sent* sent : group) {
+    bool read = false;
+    for (const Value& value : session_.values()) {
+      if (value.cmd_id() != sent->cmd_id()) continue;
+      read = true;
+      size += value.uri().size() + value.data().size();
+      if (size > kMaxNodesSize) return;
+      v1::Command::NodeResult& node = *command.add_node_results();
+      node.set_uri(value.uri());
+      node.set_format(value.format());
+      node.set_value(value.data());
+      node.set_dm_status(sent->status());
+    }
+    if (read) continue;
+    v1::Command::NodeResult& node = *command.add_node_results();
+    node.set_uri(sent->uri());
+    node.set_dm_status(sent->status());
+  }
 }
 
 absl::Status PackageEvaluator::Succeed(QueuedCommand& command, int status) {
@@ -124,13 +149,10 @@ absl::Status PackageEvaluator::Succeed(QueuedCommand& command, int status) {
   parts_.queue.Advance(command, v1::Command::STATE_APPLIED,
                        absl::StrCat("the device answered ", status));
   if (command.resource.action().has_get()) {
-    std::string read;
-    for (const Sent& sent : session_.sent()) {
-      const Value* value = sent.subject() == command.id ? ValueOf(sent) : nullptr;
-      if (value == nullptr) continue;
-      absl::StrAppend(&read, read.empty() ? "" : "\n", value->uri(), " = ", value->data());
-    }
-    command.resource.set_detail(read.substr(0, 4096));
+    const auto& nodes = command.resource.node_results();
+    command.resource.set_detail(
+        nodes.size() == 1 ? absl::StrCat(nodes[0].uri(), " = ", nodes[0].value().substr(0, 1000))
+                          : absl::StrCat("read ", nodes.size(), " nodes"));
     parts_.queue.Advance(command, v1::Command::STATE_CONFIRMED, "read");
   } else {
     command.awaits_read = true;

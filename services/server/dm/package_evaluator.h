@@ -32,6 +32,7 @@ class PackageEvaluator {
   absl::Status TakeBack();
   absl::Status EvaluateGroup(const Group& group);
   absl::Status EvaluateCommand(const std::string& id, const Group& group);
+  void NoteNodes(const Group& group, v1::Command& command) const;
   absl::Status Succeed(QueuedCommand& command, int status);
   absl::Status EvaluateRead(const std::string& vm, const Group& group);
   absl::Status EvaluateReadAll(const Sent& sent);

@@ -166,6 +166,7 @@ absl::StatusOr<v1::ListCommandsResponse> CommandQueue::List(const std::string& d
       break;
     }
     RedactSecrets(command.resource);
+    command.resource.clear_node_results();
     *response.add_commands() = std::move(command.resource);
   }
   return response;
