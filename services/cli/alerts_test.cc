@@ -102,6 +102,8 @@ TEST_F(LocalTest, VmsOfTheControllerAreShown) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("work  Running [paused by lock]"));
   EXPECT_EQ(Virmo({"local", "vm", kId, "--socket", "unix:" + socket()}).exit_code, 0);
+  EXPECT_EQ(Virmo({"local", "vm", "work", "--socket", socket(), "-q"}).out,
+            std::string(kId) + "\n");
   EXPECT_EQ(Virmo({"local", "vm", "none", "--socket", socket()}).exit_code, 3);
 }
 

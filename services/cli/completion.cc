@@ -164,7 +164,7 @@ class Names {
     auto parsed = ParseCommandLine(words, AllCommands(), "");
     if (std::get_if<Farewell>(&parsed) != nullptr) return absl::InvalidArgumentError("");
     const Settings& settings = std::get<Invocation>(parsed).settings;
-    return Peer::Connect(settings.server, settings.timeout);
+    return Peer::Connect(settings.server, settings.timeout, "");
   }
 
   std::string Device() const {

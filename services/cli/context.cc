@@ -8,10 +8,13 @@ namespace virmo::cli {
 Context::Context(Settings settings, Streams streams)
     : settings_(std::move(settings)), streams_(streams) {}
 
-absl::StatusOr<Peer> Context::Server() const { return Connect(settings_.server); }
+absl::StatusOr<Peer> Context::Server() const {
+  return Connect(settings_.server, "--server or VIRMO_SERVER");
+}
 
-absl::StatusOr<Peer> Context::Connect(const config::v1::Endpoint& endpoint) const {
-  return Peer::Connect(endpoint, settings_.timeout);
+absl::StatusOr<Peer> Context::Connect(const config::v1::Endpoint& endpoint,
+                                      absl::string_view option) const {
+  return Peer::Connect(endpoint, settings_.timeout, option);
 }
 
 absl::Time Context::WaitDeadline() const {

@@ -48,7 +48,9 @@ class Context {
 
   // The server. It need not be there: the first call will tell.
   absl::StatusOr<Peer> Server() const;
-  absl::StatusOr<Peer> Connect(const config::v1::Endpoint& endpoint) const;
+  // Another process; `option` is what its address was, or could be, given with.
+  absl::StatusOr<Peer> Connect(const config::v1::Endpoint& endpoint,
+                               absl::string_view option) const;
 
   // When to stop waiting for something that may take any time; infinite without --timeout.
   absl::Time WaitDeadline() const;

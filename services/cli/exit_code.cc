@@ -29,7 +29,7 @@ const char* HintOfReason(Reason reason) {
     case v1::ErrorInfo::REASON_BUSY:
       return "wait for the other operation: virmo command list DEVICE";
     case v1::ErrorInfo::REASON_VM_NOT_FOUND:
-      return "see what there is: virmo vm list DEVICE";
+      return "see what there is: virmo vm list DEVICE; on a device: virmo local vms";
     case v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES:
     case v1::ErrorInfo::REASON_PROVISION_NO_RESOURCES:
       return "stop or suspend another virtual machine, or ask for less (--memory, --cpus)";
@@ -52,7 +52,7 @@ const char* HintOfReason(Reason reason) {
 const char* HintOfCode(absl::StatusCode code) {
   switch (code) {
     case absl::StatusCode::kUnavailable:
-      return "is it running there? give another address with --server or VIRMO_SERVER";
+      return "try again";
     case absl::StatusCode::kDeadlineExceeded:
       return "wait longer with --timeout";
     default:

@@ -25,6 +25,11 @@ std::string AddressOf(const Arguments& arguments, const std::string& process);
 absl::StatusOr<Peer> LocalPeer(const Context& context, const Arguments& arguments,
                                const std::string& process);
 
+// The resource name of a virtual machine that was given by its id, or by a name that no other one
+// of the device has. VM_NOT_FOUND if there is none of that name.
+absl::StatusOr<std::string> LocalVmName(const Peer& controller, const std::string& word,
+                                        const std::string& goal);
+
 // The device's own processes.
 const std::vector<std::string>& LocalProcesses();
 

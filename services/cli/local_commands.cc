@@ -12,8 +12,10 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/format.h"
 #include "services/cli/local.h"
+#include "services/runtime/error.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
+#include "services/runtime/uuid.h"
 #include "virmo/v1/alert_service.grpc.pb.h"
 #include "virmo/v1/dm_bridge_service.grpc.pb.h"
 #include "virmo/v1/policy_service.grpc.pb.h"
@@ -31,14 +33,16 @@ std::string Memory(const v1::VirtualMachine& vm) {
   return "";
 }
 
+absl::StatusOr<std::vector<v1::VirtualMachine>> Vms(const Peer& controller,
+                                                    const std::string& goal) {
+  return controller.List(
+      &v1::VirtualMachineService::Stub::ListVirtualMachines, v1::ListVirtualMachinesRequest(),
+      [](v1::ListVirtualMachinesResponse& page) { return page.mutable_virtual_machines(); }, goal);
+}
+
 absl::Status ListVms(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "vm-controller"));
-  ASSIGN_OR_RETURN(
-      const std::vector<v1::VirtualMachine> vms,
-      peer.List(
-          &v1::VirtualMachineService::Stub::ListVirtualMachines, v1::ListVirtualMachinesRequest(),
-          [](v1::ListVirtualMachinesResponse& page) { return page.mutable_virtual_machines(); },
-          "list virtual machines"));
+  ASSIGN_OR_RETURN(const std::vector<v1::VirtualMachine> vms, Vms(peer, "list virtual machines"));
   context.ShowList<v1::VirtualMachine>(
       vms, {"ID", "NAME", "STATE", "MEMORY", "PID", "OPERATION", "DETAIL"},
       [](const v1::VirtualMachine& vm) -> std::vector<std::string> {
@@ -88,12 +92,12 @@ std::string VmText(const v1::VirtualMachine& vm, absl::Time now) {
 }
 
 absl::Status ShowVm(Context& context, const Arguments& arguments) {
-  v1::GetVirtualMachineRequest request;
-  request.set_name(VirtualMachineName(LastPart(arguments.Text("ID"))));
+  const std::string goal = absl::StrCat("show vm \"", arguments.Text("ID"), "\"");
   ASSIGN_OR_RETURN(const Peer peer, LocalPeer(context, arguments, "vm-controller"));
+  v1::GetVirtualMachineRequest request;
+  ASSIGN_OR_RETURN(*request.mutable_name(), LocalVmName(peer, arguments.Text("ID"), goal));
   ASSIGN_OR_RETURN(const v1::VirtualMachine vm,
-                   peer.Call(&v1::VirtualMachineService::Stub::GetVirtualMachine, request,
-                             absl::StrCat("show vm \"", arguments.Text("ID"), "\"")));
+                   peer.Call(&v1::VirtualMachineService::Stub::GetVirtualMachine, request, goal));
   context.Show(vm, Id(vm), VmText(vm, context.now()));
   return absl::OkStatus();
 }
@@ -249,9 +253,27 @@ absl::Status RunSession(Context& context, const Arguments& arguments) {
 
 }  // namespace
 
+absl::StatusOr<std::string> LocalVmName(const Peer& controller, const std::string& word,
+                                        const std::string& goal) {
+  const std::string id = LastPart(word);
+  if (IsUuid(id)) return VirtualMachineName(id);
+  ASSIGN_OR_RETURN(const std::vector<v1::VirtualMachine> vms, Vms(controller, goal));
+  std::vector<std::string> found;
+  for (const v1::VirtualMachine& vm : vms) {
+    if (vm.display_name() == word) found.push_back(vm.name());
+  }
+  if (found.size() == 1) return found[0];
+  if (found.size() > 1)
+    return UsageError(absl::StrCat("cannot ", goal, ": several have that name"));
+  return WithHint(Error(v1::ErrorInfo::REASON_VM_NOT_FOUND,
+                        absl::StrCat("cannot ", goal, ": there is none of that name")),
+                  "see what there is: virmo local vms");
+}
+
 std::vector<Command> LocalCommands() {
   const Parameter socket = SocketOption();
-  const Parameter id = {.name = "ID", .help = "The virtual machine's id", .required = true};
+  const Parameter id = {
+      .name = "ID", .help = "The virtual machine: its id, or its name", .required = true};
   const Parameter seconds = {
       .name = "--seconds", .kind = Kind::kNumber, .help = "Leave after so long"};
   const Parameter backlog = {.name = "--backlog",

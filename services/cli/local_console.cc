@@ -14,7 +14,6 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/format.h"
 #include "services/cli/local.h"
-#include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
 #include "virmo/v1/virtual_machine_service.grpc.pb.h"
 
@@ -95,14 +94,15 @@ void SetEnd(const Arguments& arguments, grpc::ClientContext& call) {
 }  // namespace
 
 absl::Status LocalConsole(Context& context, const Arguments& arguments) {
-  const std::string id = LastPart(arguments.Text("ID"));
+  const std::string goal = absl::StrCat("open the console of vm \"", arguments.Text("ID"), "\"");
   ASSIGN_OR_RETURN(const Peer controller, LocalPeer(context, arguments, "vm-controller"));
+  ASSIGN_OR_RETURN(const std::string name, LocalVmName(controller, arguments.Text("ID"), goal));
   v1::VirtualMachineService::Stub stub(controller.channel());
   grpc::ClientContext call;
   SetEnd(arguments, call);
   const std::unique_ptr<Stream> stream = stub.OpenConsole(&call);
   v1::OpenConsoleRequest request;
-  request.set_name(VirtualMachineName(id));
+  request.set_name(name);
   request.set_backlog_bytes(
       arguments.Has("--backlog") ? static_cast<int32_t>(arguments.Number("--backlog")) : 4096);
   bool left = false;
@@ -122,7 +122,7 @@ absl::Status LocalConsole(Context& context, const Arguments& arguments) {
   const bool over =
       arguments.Has("--seconds") && status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
   if (status.ok() || left || over) return absl::OkStatus();
-  return controller.Explain(status, absl::StrCat("open the console of vm \"", id, "\""));
+  return controller.Explain(status, goal);
 }
 
 }  // namespace virmo::cli

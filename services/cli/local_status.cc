@@ -106,7 +106,7 @@ absl::StatusOr<Peer> LocalPeer(const Context& context, const Arguments& argument
     endpoint.mutable_tls()->clear_allowed_peers();
     endpoint.mutable_tls()->add_allowed_peers(process);
   }
-  return context.Connect(endpoint);
+  return context.Connect(endpoint, "--socket");
 }
 
 const std::vector<std::string>& LocalProcesses() {
@@ -136,8 +136,9 @@ absl::Status LocalStatus(Context& context, const Arguments& arguments) {
   }
   if (silent.empty()) return absl::OkStatus();
   // So that a script can wait until all are there.
-  return Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
-               absl::StrCat("not reachable: ", absl::StrJoin(silent, ", ")));
+  return WithHint(Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
+                        absl::StrCat("not reachable: ", absl::StrJoin(silent, ", "))),
+                  "start them; another folder of sockets is given with --socket");
 }
 
 absl::Status LocalLogLevel(Context& context, const Arguments& arguments) {

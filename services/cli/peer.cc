@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 
+#include "services/cli/exit_code.h"
 #include "services/runtime/channel.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
@@ -24,9 +25,10 @@ std::string Cause(const std::string& message, const std::string& address) {
 }  // namespace
 
 absl::StatusOr<Peer> Peer::Connect(const config::v1::Endpoint& endpoint,
-                                   std::optional<absl::Duration> timeout) {
+                                   std::optional<absl::Duration> timeout,
+                                   absl::string_view option) {
   ASSIGN_OR_RETURN(std::shared_ptr<grpc::Channel> channel, MakeChannel(endpoint));
-  return Peer(std::move(channel), endpoint.address(), timeout.value_or(absl::Seconds(30)));
+  return Peer(std::move(channel), endpoint.address(), timeout.value_or(absl::Seconds(30)), option);
 }
 
 void Peer::SetTimeout(grpc::ClientContext& context) const { SetDeadline(context, timeout_); }
@@ -42,10 +44,11 @@ absl::Status Peer::Explain(const grpc::Status& status, absl::string_view goal) c
   const bool from_grpc = status.error_details().empty();
   const std::string what = goal.empty() ? "" : absl::StrCat("cannot ", goal, ": ");
   if (from_grpc && error.code() == absl::StatusCode::kUnavailable) {
-    return Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
-                 absl::StrCat(what, "nobody answers at ", address_, ": ",
-                              Cause(status.error_message(), address_)),
-                 {{"address", address_}});
+    return WithHint(Error(v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE,
+                          absl::StrCat(what, "nobody answers at ", address_, ": ",
+                                       Cause(status.error_message(), address_)),
+                          {{"address", address_}}),
+                    absl::StrCat("is it running there? another address is given with ", option_));
   }
   if (from_grpc && error.code() == absl::StatusCode::kDeadlineExceeded) {
     return Error(

@@ -21,9 +21,10 @@ namespace virmo::cli {
 // A process that is asked: the server, or one of the device's own.
 class Peer {
  public:
-  // `timeout`: for every call; unset: 30 s.
+  // `timeout`: for every call; unset: 30 s. `option`: how the user names another address.
   static absl::StatusOr<Peer> Connect(const config::v1::Endpoint& endpoint,
-                                      std::optional<absl::Duration> timeout);
+                                      std::optional<absl::Duration> timeout,
+                                      absl::string_view option);
 
   // Makes a unary call. Errors say `cannot GOAL: …` (if there is a goal), and name the address if
   // nobody answers there.
@@ -61,8 +62,12 @@ class Peer {
   const std::string& address() const { return address_; }
 
  private:
-  Peer(std::shared_ptr<grpc::Channel> channel, std::string address, absl::Duration timeout)
-      : channel_(std::move(channel)), address_(std::move(address)), timeout_(timeout) {}
+  Peer(std::shared_ptr<grpc::Channel> channel, std::string address, absl::Duration timeout,
+       absl::string_view option)
+      : channel_(std::move(channel)),
+        address_(std::move(address)),
+        timeout_(timeout),
+        option_(option) {}
 
   void SetTimeout(grpc::ClientContext& context) const;
 
@@ -73,6 +78,7 @@ class Peer {
   std::shared_ptr<grpc::Channel> channel_;
   std::string address_;
   absl::Duration timeout_;
+  std::string option_;
 };
 
 template <typename Stub, typename Request, typename Response, typename Items>
