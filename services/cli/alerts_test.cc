@@ -178,7 +178,8 @@ class CompletionTest : public ProgramTest {
     GivenVm("tablet", "33333333-0000-4000-8000-000000000000", "other");
   }
 
-  // What Tab offers in bash after `line`, whose last word is the one being written.
+  // What Tab offers in bash after `line`, whose last word is the one being written. `:` and `=`
+  // stand apart, as bash sets them.
   std::vector<std::string> Tab(const std::string& line) {
     const Result result = Bash(
         "source <(virmo completion bash)\n"
@@ -220,6 +221,15 @@ TEST_F(CompletionTest, OffersDevicesVmsAndImagesThatTheServerKnows) {
               ElementsAre("11111111-0000-4000-8000-000000000000"));
   EXPECT_THAT(Tab("virmo vm provision tablet --image "), ElementsAre("guest.qcow2"));
   EXPECT_THAT(Tab("virmo vm stop --force tablet "), ElementsAre("other"));
+}
+
+TEST_F(CompletionTest, JoinsWhatBashSplitsAndUnquotes) {
+  EXPECT_THAT(Tab("virmo --output = j"), ElementsAre("json"));
+  EXPECT_THAT(Tab("virmo vm lock phone-1 work --mode = is"), ElementsAre("isolate"));
+  EXPECT_THAT(Tab("virmo --server unix : /nowhere vm list ph"), ElementsAre());
+  EXPECT_THAT(Tab("virmo --server unix : " + folder() + "/server.sock vm list ta"),
+              ElementsAre("tablet"));
+  EXPECT_THAT(Tab("virmo vm start phone-1 \"my"), ElementsAre("my\\ games"));
 }
 
 TEST_F(CompletionTest, OffersFilesWhereAFileIsWanted) {

@@ -23,17 +23,28 @@ namespace {
 constexpr char kBashScript[] =
     R"bash(# bash completion for virmo. Use: source <(virmo completion bash)
 _virmo() {
-  local line
+  local word line joined= words=() current=${COMP_WORDS[COMP_CWORD]}
+  # Bash splits at : and =, and leaves quotes in; we want words as the program gets them.
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD}"; do
+    if [[ ${#words[@]} -gt 0 && ( -n $joined || $word == [:=]* ) ]]; then
+      words[-1]+=${word//\\/}
+    else
+      word=${word#[\"\']}
+      words+=("${word//\\/}")
+    fi
+    joined=
+    if [[ $word == *[:=] ]]; then joined=yes; fi
+  done
+  if [[ $current == [:=] ]]; then current=; fi
   COMPREPLY=()
   while IFS= read -r line; do
     if [[ $line == :files ]]; then
       compopt -o filenames 2>/dev/null
-      while IFS= read -r line; do COMPREPLY+=("$line"); done \
-        < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+      while IFS= read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$current")
       return
     fi
     COMPREPLY+=("$(printf '%q' "$line")")
-  done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+  done < <("${COMP_WORDS[0]}" __complete "${words[@]}" 2>/dev/null)
 }
 complete -F _virmo virmo
 )bash";
@@ -76,7 +87,11 @@ class Reader {
   explicit Reader(const std::vector<Command>& commands) : commands_(commands) {}
 
   void Take(const std::string& word) {
-    if (pending_ != nullptr) {
+    const size_t equals = word.find('=');
+    if (absl::StartsWith(word, "--") && equals != std::string::npos && IsFree()) {
+      Take(word.substr(0, equals));
+      Take(word.substr(equals + 1));
+    } else if (pending_ != nullptr) {
       pending_ = nullptr;
     } else if (!point_.global_wanted.empty()) {
       point_.globals.push_back(word);
@@ -91,6 +106,11 @@ class Reader {
   }
 
   CompletionPoint Finish(const std::string& prefix) {
+    const size_t equals = prefix.find('=');
+    if (absl::StartsWith(prefix, "--") && equals != std::string::npos && IsFree()) {
+      Take(prefix.substr(0, equals));
+      return Finish(prefix.substr(equals + 1));
+    }
     point_.prefix = prefix;
     if (pending_ != nullptr) {
       point_.wanted = pending_;
@@ -101,14 +121,18 @@ class Reader {
   }
 
  private:
+  // Whether the next word is not an option's value.
+  bool IsFree() const { return pending_ == nullptr && point_.global_wanted.empty(); }
+
   void TakeOption(const std::string& word) {
     const Parameter* option = FindOption(word);
     if (option != nullptr) {
       if (option->kind != Kind::kFlag) pending_ = option;
       return;
     }
-    if (IsGlobalWithValue(word)) point_.global_wanted = word;
-    if (IsGlobalWithValue(word) || absl::StrContains(word, '=')) point_.globals.push_back(word);
+    if (!IsGlobalWithValue(word)) return;
+    point_.global_wanted = word;
+    point_.globals.push_back(word);
   }
 
   // An option of the command, or of the group that it will be of.
