@@ -61,7 +61,7 @@ Command MakeHeaderStatus(absl::string_view cmd_id, const Header& received, Statu
   status.kind = CommandKind::kStatus;
   status.cmd_id = std::string(cmd_id);
   status.msg_ref = received.msg_id;
-  status.cmd_ref = "0";
+  status.cmd_ref.assign(1, '0');  // not = "0": g++ 12 then warns of an overlap that is none
   status.cmd = "SyncHdr";
   status.target_refs = {received.target.uri};
   status.source_refs = {received.source.uri};
