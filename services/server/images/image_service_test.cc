@@ -101,15 +101,16 @@ TEST_F(ImageServiceTest, KeepsNothingOfAnUploadThatIsNotWhatWasTold) {
   told.set_sha256(std::string(64, 'a'));
   v1::Image image;
   EXPECT_EQ(server_.Upload("web", octets_, told, &image).error_code(),
-            grpc::StatusCode::INVALID_ARGUMENT);
+            grpc::StatusCode::FAILED_PRECONDITION);
   told.clear_sha256();
   told.set_size_bytes(5);
   EXPECT_EQ(server_.Upload("web", octets_, told, &image).error_code(),
-            grpc::StatusCode::INVALID_ARGUMENT);
+            grpc::StatusCode::FAILED_PRECONDITION);
   told.clear_size_bytes();
   told.set_media_type("application/x-raw-disk-image");
   EXPECT_THAT(server_.Upload("web", octets_, told, &image).error_message(), HasSubstr("qcow2"));
-  EXPECT_EQ(server_.Upload("web", "", {}, &image).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(server_.Upload("web", "", {}, &image).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(server_.Upload("../web", octets_, {}, &image).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(server_.Upload("..", octets_, {}, &image).error_code(),

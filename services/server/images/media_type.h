@@ -13,7 +13,7 @@ bool IsPackageType(absl::string_view media_type);
 std::string PackageTypes();
 
 // The media type of octets that begin with `head`: as told, if that can be; told by the octets if
-// `told` is empty. INVALID_ARGUMENT (PACKAGE_INVALID) if they contradict each other.
+// `told` is empty. FAILED_PRECONDITION (PACKAGE_INVALID) if they contradict each other.
 absl::StatusOr<std::string> MediaTypeOf(absl::string_view head, absl::string_view told);
 
 // 64 lower-case hex digits.
