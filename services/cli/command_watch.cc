@@ -132,7 +132,12 @@ absl::Status FollowCommand(Context& context, const Peer& server, const std::stri
 }
 
 absl::StatusOr<v1::Command> RunTask(Context& context, const Peer& server, const Task& task) {
-  ASSIGN_OR_RETURN(v1::Command command, Queue(server, task));
+  const auto with_names = [&task](const absl::Status& status) {
+    return WithNamesInHint(status, LastPart(task.device), task.action.virtual_machine());
+  };
+  absl::StatusOr<v1::Command> queued = Queue(server, task);
+  if (!queued.ok()) return with_names(queued.status());
+  v1::Command command = *std::move(queued);
   if (!task.wait) {
     const std::string id = LastPart(command.name());
     context.Show(command, id, id + "\n");
@@ -141,7 +146,7 @@ absl::StatusOr<v1::Command> RunTask(Context& context, const Peer& server, const 
   context.Tell(absl::StrCat(Printable(task.goal), "  (command ", LastPart(command.name()), ")\n"));
   const absl::Status outcome = FollowCommand(context, server, command.name(), task.goal, &command);
   if (context.json()) context.Print(ToJson(command));
-  if (!outcome.ok()) return outcome;
+  if (!outcome.ok()) return with_names(outcome);
   return command;
 }
 

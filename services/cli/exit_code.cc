@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/cli/exit_code.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "nlohmann/json.hpp"
 
@@ -63,6 +67,14 @@ const char* HintOfCode(absl::StatusCode code) {
 std::string Payload(const absl::Status& status, const char* url) {
   const absl::optional<absl::Cord> payload = status.GetPayload(url);
   return payload ? std::string(*payload) : "";
+}
+
+std::string ShellWord(absl::string_view word) {
+  const bool plain = std::all_of(word.begin(), word.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("-._", c);
+  });
+  return plain ? std::string(word)
+               : absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
 }  // namespace
@@ -134,6 +146,13 @@ std::string HintOf(const absl::Status& status) {
   if (hint.empty()) hint = HintOfReason(ReasonOf(status));
   if (hint.empty()) hint = HintOfCode(status.code());
   return hint;
+}
+
+absl::Status WithNamesInHint(absl::Status status, absl::string_view device, absl::string_view vm) {
+  const std::string hint = HintOf(status);
+  if (status.ok() || hint.empty() || vm.empty()) return status;
+  return WithHint(std::move(status), absl::StrReplaceAll(hint, {{"DEVICE", ShellWord(device)},
+                                                                {"VM", ShellWord(vm)}}));
 }
 
 std::string ReasonName(const absl::Status& status) {

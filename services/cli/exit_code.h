@@ -40,6 +40,9 @@ absl::Status UsageError(absl::string_view message);
 std::string HintOf(const absl::Status& status);
 absl::Status WithHint(absl::Status status, absl::string_view hint);
 
+// The same with DEVICE and VM in its hint replaced by these, quoted for a shell where needed.
+absl::Status WithNamesInHint(absl::Status status, absl::string_view device, absl::string_view vm);
+
 // `VM_LOCKED`: the name of an error's reason; empty if it has none.
 std::string ReasonName(const absl::Status& status);
 

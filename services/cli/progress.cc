@@ -14,10 +14,12 @@ namespace virmo::cli {
 void Progress::Set(absl::string_view label, int percent, absl::string_view detail) {
   percent = std::clamp(percent, 0, 100);
   if (style_ == Style::kLines) {
-    if (told_percent_ >= 0 && percent < 100 && percent / 10 == told_percent_ / 10) return;
-    if (percent == told_percent_) return;
+    if (percent == 0 || percent == told_percent_) return;
+    if (percent < 100 && percent / 10 == told_percent_ / 10) return;
     told_percent_ = percent;
-    out_ << absl::StreamFormat("%s %3d %%  %s\n", label, percent, detail) << std::flush;
+    out_ << absl::StreamFormat("%s %3d %%%s%s\n", label, percent, detail.empty() ? "" : "  ",
+                               detail)
+         << std::flush;
     return;
   }
   if (style_ == Style::kNone) return;

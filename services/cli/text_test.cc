@@ -153,6 +153,16 @@ TEST(OutcomeTest, AmbiguousResultCodesAreToldApartByTheDmStatusOrNotAtAll) {
   EXPECT_EQ(ReasonOfResult(0, 0), v1::ErrorInfo::REASON_UNSPECIFIED);
 }
 
+TEST(HintTest, NamesTheDeviceAndTheVmSoThatItCanBeTyped) {
+  const absl::Status locked = Error(v1::ErrorInfo::REASON_VM_LOCKED, "locked");
+
+  EXPECT_EQ(HintOf(WithNamesInHint(locked, "phone-1", "my games")),
+            "unlock it first: virmo vm unlock phone-1 'my games'");
+  EXPECT_EQ(HintOf(WithNamesInHint(locked, "phone-1", "it's")),
+            "unlock it first: virmo vm unlock phone-1 'it'\\''s'");
+  EXPECT_TRUE(WithNamesInHint(absl::OkStatus(), "a", "b").ok());
+}
+
 TEST(JsonTest, KeepsFieldNamesAndShowsDefaults) {
   v1::Device device;
   device.set_name("devices/a");
@@ -168,7 +178,7 @@ TEST(ProgressTest, WritesALineAtEveryTenthOfTheWay) {
     for (int percent = 0; percent <= 100; ++percent) progress.Set("x", percent, "");
   }
   const std::string text = out.str();
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 11);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 10) << text;  // 10, 20 … 100.
 }
 
 TEST(ProgressTest, DrawsABarOverItselfAndTakesItAwayAtTheEnd) {

@@ -119,7 +119,7 @@ TEST_F(WaitTest, ALockedVmIsAFailureWithReasonAndAdvice) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, StartsWith("virmo: cannot start vm \"work\" on \"phone-1\": the virtual "
                                      "machine is locked (VM_LOCKED)\n"));
-  EXPECT_THAT(result.err, HasSubstr("virmo vm unlock"));
+  EXPECT_THAT(result.err, HasSubstr("\n  unlock it first: virmo vm unlock phone-1 work\n"));
   EXPECT_EQ(Steps(result.out), (std::vector<std::string>{"queued", "fetched", "failed"}));
 }
 
