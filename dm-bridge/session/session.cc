@@ -31,6 +31,16 @@ bool IsAlert(const Command& command, AlertCode code) {
   return command.kind == CommandKind::kAlert && syncml::ParseAlertCode(command.data) == code;
 }
 
+bool OnlyAsksForMore(const Message& message) {
+  bool asks = false;
+  for (const Command& command : message.body) {
+    if (command.kind == CommandKind::kStatus) continue;
+    if (!IsAlert(command, AlertCode::kNextMessage)) return false;
+    asks = true;
+  }
+  return asks;
+}
+
 }  // namespace
 
 Session::Session(SessionSettings settings, Tree& tree, SessionHost& host)
@@ -140,7 +150,10 @@ SessionStep Session::Receive(const Message& message) {
 }
 
 SessionStep Session::CarryOut(const Message& message) {
-  server_final_ = message.final;
+  // A server that only asks for the rest of our package sends no Final, though its own package is
+  // complete.
+  const bool asks_for_rest = !own_final_ && server_final_ && OnlyAsksForMore(message);
+  server_final_ = message.final || asks_for_rest;
   // An open package of ours is closed even if the server has nothing more to say.
   const bool over = !HasCommands(message) && message.final && queue_.empty() && own_final_;
   if (over) return End(absl::OkStatus());

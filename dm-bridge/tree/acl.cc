@@ -48,6 +48,7 @@ absl::Status CheckAcl(absl::string_view acl) {
     if (!seen.insert(parts.first).second) {
       return BadAcl(absl::StrCat(parts.first, " is given twice"));
     }
+    if (parts.second.empty()) return BadAcl(absl::StrCat(parts.first, " names no server"));
     if (parts.second == "*") continue;
     for (const absl::string_view id : absl::StrSplit(parts.second, '+')) {
       if (!IsServerId(id) || id.find('=') != absl::string_view::npos) {

@@ -23,7 +23,7 @@ enum Access : unsigned { kGet = 1, kReplace = 2, kAdd = 4, kDelete = 8, kExec = 
 
 // One command on one node.
 struct Call {
-  std::string server_id;            // Who asks; empty: local, with all rights.
+  std::string server_id = {};            // Who asks; empty: local, with all rights.
   std::string uri;                  // The node, `./VirMO/VMs/x/State`.
   std::vector<std::string> names;   // What each `*` of the pattern stands for, unescaped.
   std::string value;                // Add, Replace, Exec: the data, decoded.

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dm-bridge/session/session.h"
+
+#include "dm-bridge/testing/server_side.h"
+#include "dm-bridge/testing/test_tree.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/runtime/error.h"
+#include "services/syncml/codec.h"
+
+namespace virmo::dm_bridge {
+namespace {
+
+using syncml::Command;
+using syncml::CommandKind;
+using syncml::Message;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class FakeHost : public SessionHost {
+ public:
+  absl::Status SaveNonces(const Nonces& nonces) override {
+    saved.push_back(nonces);
+    return absl::OkStatus();
+  }
+  std::vector<OutgoingAlert> PendingAlerts() override { return pending; }
+  void OnAlertAnswered(const std::string& alert_id, syncml::StatusCode code) override {
+    answered.push_back(absl::StrCat(alert_id, " ", syncml::ToText(code)));
+    std::erase_if(pending, [&](const OutgoingAlert& alert) { return alert.alert_id == alert_id; });
+  }
+  void OnCommands() override { ++commands; }
+
+  void Raise(const std::string& id) {
+    syncml::GenericAlert alert;
+    alert.source_uri = "./T/Run";
+    alert.type = "urn:oma:at:virmo:1.0:Start";
+    alert.format = "xml";
+    alert.mark = "informational";
+    alert.data = "<OpResult><ResultCode>1200</ResultCode></OpResult>";
+    pending.push_back({id, alert});
+  }
+
+  std::vector<Nonces> saved;
+  std::vector<OutgoingAlert> pending;
+  std::vector<std::string> answered;
+  int commands = 0;
+};
+
+class SessionTest : public ::testing::Test {
+ protected:
+  SessionTest() {
+    config::v1::DmAccount& account = settings_.account;
+    account.set_server_id("virmo-server");
+    account.set_address("https://virmo.example/dm");
+    account.set_device_uri("urn:uuid:6f1c1f0e-0000-4000-8000-000000000001");
+    account.set_client_name("vm-device-01");
+    account.set_client_secret("devsecret");
+    account.set_server_name("virmo-server");
+    account.set_server_secret("srvsecret");
+    settings_.nonces = {kClientNonce, {kServerNonce}};
+    settings_.session_id = "1F";
+    settings_.session_uuid = "uuid";
+    settings_.dev_info = {{"DevId", account.device_uri()}, {"Man", "Example"}};
+  }
+
+  Message Begin() {
+    session_.emplace(settings_, test_.tree(), host_);
+    return Take(session_->Start());
+  }
+  Message Take(SessionStep step) {
+    EXPECT_TRUE(step.message.has_value()) << step.outcome;
+    url_ = step.url;
+    return step.message.value_or(Message());
+  }
+  Message Answer(const Message& message) { return Take(session_->Receive(message)); }
+  SessionStep End(const Message& message) {
+    SessionStep step = session_->Receive(message);
+    EXPECT_FALSE(step.message.has_value());
+    return step;
+  }
+  // Package 2 of a server that is who it should be.
+  ServerMessage Good(const Message& request) {
+    ServerMessage message(request);
+    message.Cred(kServerDigest);
+    return message;
+  }
+  static std::string DigestOf(const Message& message) {
+    return message.header.cred ? message.header.cred->data : "";
+  }
+
+  TestTree test_;
+  FakeHost host_;
+  SessionSettings settings_;
+  std::optional<Session> session_;
+  std::string url_;
+};
+
+TEST_F(SessionTest, PackageOneHasCredentialsAlertAndDevInfo) {
+  const Message message = Begin();
+
+  EXPECT_EQ(message.header.ver_dtd, "1.2");
+  EXPECT_EQ(message.header.ver_proto, "DM/1.3");
+  EXPECT_EQ(message.header.session_id, "1F");
+  EXPECT_EQ(message.header.msg_id, "1");
+  EXPECT_EQ(message.header.source.name, "vm-device-01");
+  EXPECT_EQ(DigestOf(message), kClientDigest);
+  ASSERT_EQ(message.body.size(), 2u);
+  EXPECT_EQ(message.body[0].data, "1201");
+  EXPECT_EQ(message.body[1].kind, CommandKind::kReplace);
+  EXPECT_EQ(message.body[1].items[1].source->uri, "./DevInfo/Man");
+  EXPECT_TRUE(message.final);
+  EXPECT_EQ(url_, "https://virmo.example/dm");
+}
+
+TEST_F(SessionTest, ANotifiedSessionSays1200) {
+  settings_.server_initiated = true;
+  EXPECT_EQ(Begin().body[0].data, "1200");
+}
+
+TEST_F(SessionTest, EndsWhenTheServerHasNothingAndSaysNothingMore) {
+  const Message one = Begin();
+  const SessionStep step = End(Good(one));
+  EXPECT_TRUE(step.outcome.ok()) << step.outcome;
+  EXPECT_EQ(session_->messages_sent(), 1);
+}
+
+TEST_F(SessionTest, AnswersEachCommandInOrderHeaderFirstResultsAfterTheirStatus) {
+  const Message one = Begin();
+  const Message three = Answer(Good(one)
+                                   .Do(CommandKind::kReplace, "./T/Number", "5", "int")
+                                   .Exec("./T/Run", "c8")
+                                   .Do(CommandKind::kGet, "./T/Number")
+                                   .Do(CommandKind::kGet, "./T/Nothing"));
+
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Replace 4 200", "Exec 5 202",
+                                             "Get 6 200", "Get 7 404"));
+  ASSERT_EQ(three.body.size(), 6u);
+  EXPECT_EQ(three.body[4].kind, CommandKind::kResults);
+  EXPECT_EQ(three.body[4].cmd_ref, "6");
+  EXPECT_EQ(three.body[4].msg_ref, "1");
+  EXPECT_EQ(three.body[4].items[0].source->uri, "./T/Number");
+  EXPECT_EQ(three.body[4].items[0].data, "5");
+  EXPECT_EQ(three.body[4].items[0].meta.format, "int");
+  EXPECT_THAT(three.body[5].items[0].data.value_or(""), HasSubstr("./T"));
+  EXPECT_EQ(three.header.msg_id, "2");
+  EXPECT_TRUE(three.final);
+  EXPECT_FALSE(three.header.cred.has_value());
+  EXPECT_TRUE(End(ServerMessage(three, 200)).outcome.ok());
+  EXPECT_EQ(test_.execs[0].correlator, "c8");
+  EXPECT_EQ(session_->commands_done(), 4);
+}
+
+TEST_F(SessionTest, OneCommandWithSeveralItemsGetsOneStatusEach) {
+  const Message one = Begin();
+  Command get = ServerMessage::MakeCommand(CommandKind::kGet, "./T/Number");
+  get.items.push_back(syncml::MakeTargetItem("./T/Nothing"));
+  const Message three = Answer(Good(one).Add(get));
+
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Get 4 200", "Get 4 404"));
+  EXPECT_THAT(three.body[1].target_refs, ElementsAre("./T/Number"));
+  EXPECT_THAT(three.body[3].target_refs, ElementsAre("./T/Nothing"));
+}
+
+TEST_F(SessionTest, ASequenceGoesOnAfterAFailureAndAnAtomicIsNotBegun) {
+  const Message one = Begin();
+  Command sequence;
+  sequence.kind = CommandKind::kSequence;
+  sequence.cmd_id = "10";
+  sequence.children = {ServerMessage::MakeCommand(CommandKind::kReplace, "./T/Number", "x", "int"),
+                       ServerMessage::MakeCommand(CommandKind::kExec, "./T/Run")};
+  sequence.children[0].cmd_id = "11";
+  sequence.children[1].cmd_id = "12";
+  Command atomic = sequence;
+  atomic.kind = CommandKind::kAtomic;
+  atomic.cmd_id = "20";
+  atomic.children[0].cmd_id = "21";
+  atomic.children[1].cmd_id = "22";
+  const Message three = Answer(Good(one).Add(sequence).Add(atomic));
+
+  EXPECT_THAT(StatusesOf(three),
+              ElementsAre("SyncHdr 0 212", "Sequence 10 200", "Replace 11 400", "Exec 12 202",
+                          "Atomic 20 406", "Replace 21 215", "Exec 22 215"));
+  EXPECT_EQ(test_.execs.size(), 1u);
+}
+
+TEST_F(SessionTest, WhatIsBrokenInAMessageHarmsThatCommandAlone) {
+  const Message one = Begin();
+  ServerMessage two = Good(one);
+  Command unknown;
+  unknown.kind = CommandKind::kUnknown;
+  unknown.unknown_name = "Frobnicate";
+  two.Add(unknown);
+  Command no_id = ServerMessage::MakeCommand(CommandKind::kGet, "./T/Number");
+  two.message().body.push_back(no_id);
+  Command copy = ServerMessage::MakeCommand(CommandKind::kCopy, "./T/Number");
+  two.Add(copy);
+  Command empty;
+  empty.kind = CommandKind::kGet;
+  two.Add(empty).Do(CommandKind::kDelete, "./T").Alert("1100").Do(CommandKind::kGet, "./T/Flag");
+  const Message three = Answer(two);
+
+  EXPECT_THAT(StatusesOf(three),
+              ElementsAre("SyncHdr 0 212", "Frobnicate 4 400", "Get  400", "Copy 6 501",
+                          "Get 7 412", "Delete 8 405", "Alert 9 406", "Get 10 200"));
+}
+
+TEST_F(SessionTest, ALargeObjectIsRefusedToItsLastChunk) {
+  const Message one = Begin();
+  ServerMessage two = Good(one);
+  Command first = ServerMessage::MakeCommand(CommandKind::kReplace, "./T/Number", "1", "int");
+  first.items[0].more_data = true;
+  two.Add(first).NotFinal();
+  const Message three = Answer(two);
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Replace 4 406"));
+  const Message five = Answer(
+      ServerMessage(three, 200).Do(CommandKind::kReplace, "./T/Number", "2", "int"));
+  EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 200", "Replace 3 406"));
+  EXPECT_EQ(test_.values["./T/Number"], "1");
+}
+
+TEST_F(SessionTest, RespUriIsWhereTheNextMessageGoes) {
+  const Message one = Begin();
+  const Message three =
+      Answer(Good(one).RespUri("https://virmo.example/dm?s=7").Do(CommandKind::kGet, "./T"));
+  EXPECT_EQ(url_, "https://virmo.example/dm?s=7");
+  EXPECT_EQ(three.header.target.uri, url_);
+}
+
+// Authentication of the client.
+
+TEST_F(SessionTest, AChallengeIsAnsweredOnceFromPackageOneOn) {
+  settings_.nonces.client.reset();
+  host_.Raise("a");
+  const Message one = Begin();
+  EXPECT_FALSE(one.header.cred.has_value());
+  const Message again = Answer(ServerMessage(one, 407, 407).Chal(kClientNonce));
+  EXPECT_EQ(again.header.msg_id, "2");
+  EXPECT_EQ(again.header.session_id, "1F");
+  EXPECT_EQ(DigestOf(again), kClientDigest);
+  EXPECT_THAT(again.body, ::testing::SizeIs(3));
+  EXPECT_THAT(host_.answered, IsEmpty());
+
+  const SessionStep step = End(ServerMessage(again, 401, 401).Chal("other nonce 1234"));
+  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
+  EXPECT_THAT(host_.saved, IsEmpty());
+}
+
+TEST_F(SessionTest, AStaleNonceIsHealedByTheChallenge) {
+  settings_.nonces.client = "stale";
+  const Message one = Begin();
+  EXPECT_NE(DigestOf(one), kClientDigest);
+  const Message again = Answer(ServerMessage(one, 401, 401).Chal(kClientNonce));
+  EXPECT_EQ(DigestOf(again), kClientDigest);
+  EXPECT_TRUE(End(Good(again)).outcome.ok());
+  ASSERT_FALSE(host_.saved.empty());
+  EXPECT_EQ(host_.saved.back().client, kClientNonce);
+}
+
+TEST_F(SessionTest, AChallengeForOtherCredentialsEndsTheSession) {
+  ServerMessage refusal(Begin(), 401, 401);
+  refusal.Chal(kClientNonce);
+  refusal.message().body.front().chal->meta.type = std::string(syncml::kAuthBasic);
+  EXPECT_EQ(ReasonOf(End(refusal).outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
+
+  EXPECT_EQ(ReasonOf(End(ServerMessage(Begin(), 401, 401)).outcome),
+            v1::ErrorInfo::REASON_UNAUTHENTICATED);
+}
+
+TEST_F(SessionTest, TheNextNonceIsKeptOnceTheServerProvedItself) {
+  const Message one = Begin();
+  EXPECT_TRUE(End(Good(one).Chal("next client nonc")).outcome.ok());
+  ASSERT_EQ(host_.saved.size(), 1u);
+  EXPECT_EQ(host_.saved[0].client, "next client nonc");
+  EXPECT_THAT(host_.saved[0].server, ElementsAre(kServerNonce));
+}
+
+TEST_F(SessionTest, Status200MeansCredentialsInEveryMessage) {
+  const Message one = Begin();
+  ServerMessage two(one, 200);
+  two.Cred(kServerDigest).Chal("per message nonc").Do(CommandKind::kGet, "./T/Flag");
+  const Message three = Answer(two);
+  EXPECT_EQ(DigestOf(three), syncml::Md5Digest("vm-device-01", "devsecret", "per message nonc"));
+}
+
+// Authentication of the server.
+
+TEST_F(SessionTest, ACommandFromAnUnprovenServerIsChallengedAndNotCarriedOut) {
+  const Message one = Begin();
+  const Message three =
+      Answer(ServerMessage(one).Exec("./T/Run", "c").Do(CommandKind::kGet, "./T"));
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 407", "Exec 4 407", "Get 5 407"));
+  EXPECT_EQ(three.body.size(), 3u);
+  EXPECT_THAT(test_.execs, IsEmpty());
+  ASSERT_TRUE(three.body[0].chal.has_value());
+  const std::string nonce = *syncml::Base64Decode(*three.body[0].chal->meta.next_nonce);
+  EXPECT_EQ(nonce.size(), 16u);
+
+  ServerMessage four(three, 200);
+  four.Cred(syncml::Md5Digest("virmo-server", "srvsecret", nonce)).Exec("./T/Run", "c");
+  const Message five = Answer(four);
+  EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 212", "Exec 2 202"));
+  EXPECT_EQ(test_.execs.size(), 1u);
+  // The old nonce is good no more.
+  ASSERT_FALSE(host_.saved.empty());
+  EXPECT_EQ(host_.saved.back().server.size(), 2u);
+  EXPECT_EQ(host_.saved.back().server[1], nonce);
+}
+
+TEST_F(SessionTest, WrongServerCredentialsTwiceEndTheSession) {
+  const Message one = Begin();
+  const Message three =
+      Answer(ServerMessage(one).Cred("L5gOSHQO/TL4Xj1uIQGqSQ==").Exec("./T/Run", "c"));
+  EXPECT_EQ(StatusesOf(three)[0], "SyncHdr 0 401");
+  const SessionStep step =
+      End(ServerMessage(three, 200).Cred(kServerDigest).Exec("./T/Run", "c"));  // A replay.
+  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
+  EXPECT_THAT(test_.execs, IsEmpty());
+  EXPECT_THAT(host_.saved, IsEmpty());
+}
+
+TEST_F(SessionTest, ASilentUnprovenServerCountsOnlyIfTlsShowedWhoItIs) {
+  host_.Raise("a");
+  EXPECT_EQ(ReasonOf(End(ServerMessage(Begin())).outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
+  EXPECT_THAT(host_.answered, IsEmpty());
+
+  settings_.transport_authenticates_server = true;
+  EXPECT_TRUE(End(ServerMessage(Begin())).outcome.ok());
+  EXPECT_THAT(host_.answered, ElementsAre("a 200"));
+}
+
+TEST_F(SessionTest, OfTwoServerNoncesEitherIsGoodUntilTheNewOneIsKnownToHaveArrived) {
+  const Message one = Begin();
+  const Message three = Answer(Good(one).Do(CommandKind::kGet, "./T/Flag"));
+  const std::string offered = *syncml::Base64Decode(*three.body[0].chal->meta.next_nonce);
+  EXPECT_THAT(host_.saved.back().server, ElementsAre(offered, kServerNonce));
+  EXPECT_TRUE(End(ServerMessage(three, 200)).outcome.ok());
+  EXPECT_THAT(host_.saved.back().server, ElementsAre(offered));
+
+  settings_.nonces.server = {offered, kServerNonce};
+  const Message next = Begin();
+  EXPECT_TRUE(End(Good(next)).outcome.ok());
+}
+
+TEST_F(SessionTest, AReplayedNonceIsRefused) {
+  settings_.nonces.server = {"a newer nonce 16"};
+  const Message three = Answer(Good(Begin()).Exec("./T/Run", "c"));
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 401", "Exec 4 401"));
+  EXPECT_THAT(test_.execs, IsEmpty());
+}
+
+// Alerts.
+
+TEST_F(SessionTest, AlertsTravelInPackageOneAndCountByTheirOwnStatus) {
+  host_.Raise("a");
+  host_.Raise("b");
+  const Message one = Begin();
+  ASSERT_EQ(one.body.size(), 4u);
+  EXPECT_EQ(one.body[1].data, "1226");
+  EXPECT_EQ(one.body[1].items[0].source->uri, "./T/Run");
+  ServerMessage two = Good(one);
+  two.message().body[3].data = "412";  // For b.
+  EXPECT_TRUE(End(two).outcome.ok());
+  EXPECT_THAT(host_.answered, ElementsAre("a 200", "b 412"));
+  EXPECT_EQ(session_->alerts_delivered(), 1);
+  EXPECT_THAT(session_->unanswered(), IsEmpty());
+}
+
+TEST_F(SessionTest, AnAlertThatComesUpGoesWithTheNextPackage) {
+  const Message one = Begin();
+  host_.Raise("late");
+  const Message three = Answer(Good(one).Do(CommandKind::kGet, "./T/Flag"));
+  ASSERT_EQ(CommandsOf(three, CommandKind::kAlert).size(), 1u);
+  EXPECT_TRUE(End(ServerMessage(three, 200)).outcome.ok());
+  EXPECT_THAT(host_.answered, ElementsAre("late 200"));
+}
+
+TEST_F(SessionTest, AStatusForAnotherCommandAcknowledgesNothing) {
+  host_.Raise("a");
+  const Message one = Begin();
+  ServerMessage two = Good(one);
+  two.message().body[2].msg_ref = "7";
+  EXPECT_TRUE(End(two).outcome.ok());
+  EXPECT_THAT(host_.answered, IsEmpty());
+  EXPECT_THAT(session_->unanswered(), ElementsAre("a"));
+}
+
+TEST_F(SessionTest, AlertsAnsweredByAnUnprovenServerAreSentAgainOnceItProvedItself) {
+  host_.Raise("a");
+  const Message one = Begin();
+  const Message three = Answer(ServerMessage(one).Do(CommandKind::kGet, "./T/Flag"));
+  EXPECT_THAT(host_.answered, IsEmpty());
+  const std::string nonce = *syncml::Base64Decode(*three.body[0].chal->meta.next_nonce);
+  ServerMessage four(three, 200);
+  four.Cred(syncml::Md5Digest("virmo-server", "srvsecret", nonce));
+  const Message five = Answer(four.Do(CommandKind::kGet, "./T/Flag"));
+  ASSERT_EQ(CommandsOf(five, CommandKind::kAlert).size(), 1u);
+  EXPECT_TRUE(End(ServerMessage(five, 200)).outcome.ok());
+  EXPECT_THAT(host_.answered, ElementsAre("a 200"));
+}
+
+// Packages of several messages.
+
+TEST_F(SessionTest, LargeResultsAreSpreadOverMessagesTheServerAsksFor) {
+  for (int i = 0; i < 40; ++i) {
+    test_.values[absl::StrCat("./T/Items/i", i)] = "";
+    test_.values[absl::StrCat("./T/Items/i", i, "/Name")] = std::string(100, 'x');
+  }
+  Message message = Answer(
+      Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Items?list=StructData"));
+  size_t items = 0;
+  int messages = 0;
+  while (true) {
+    ++messages;
+    EXPECT_LE(syncml::Encode(message, syncml::Encoding::kXml).size(), 3000u);
+    for (const Command& results : CommandsOf(message, CommandKind::kResults)) {
+      EXPECT_EQ(results.cmd_ref, "4");
+      items += results.items.size();
+    }
+    if (message.final) break;
+    ASSERT_LT(messages, 50);
+    message = Answer(ServerMessage(message, 200).Alert("1222").NotFinal());
+  }
+  EXPECT_EQ(items, 81u);
+  EXPECT_GT(messages, 5);
+  EXPECT_TRUE(End(ServerMessage(message, 200)).outcome.ok());
+}
+
+TEST_F(SessionTest, AValueThatFitsNoMessageAnswers413) {
+  test_.values["./T/Fixed"] = std::string(5000, 'x');
+  const Message three = Answer(
+      Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Fixed"));
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Get 4 413"));
+  EXPECT_THAT(CommandsOf(three, CommandKind::kResults), IsEmpty());
+}
+
+TEST_F(SessionTest, AServerPackageOfSeveralMessagesIsAskedForWith1222) {
+  const Message three =
+      Answer(Good(Begin()).Do(CommandKind::kGet, "./T/Flag").NotFinal());
+  EXPECT_FALSE(three.final);
+  ASSERT_EQ(CommandsOf(three, CommandKind::kAlert).size(), 1u);
+  EXPECT_EQ(CommandsOf(three, CommandKind::kAlert)[0].data, "1222");
+  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Get 4 200"));
+  const Message five = Answer(ServerMessage(three, 200));
+  EXPECT_TRUE(five.final);
+  EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 200"));
+  EXPECT_TRUE(End(ServerMessage(five, 200)).outcome.ok());
+}
+
+TEST_F(SessionTest, AnEndlessServerIsCutOff) {
+  SessionStep step = {.message = Begin(), .url = "", .outcome = absl::OkStatus()};
+  ServerMessage first = Good(*step.message);
+  step = session_->Receive(first.Do(CommandKind::kGet, "./T/Flag"));
+  int messages = 1;
+  while (step.message && messages < 10000) {
+    ++messages;
+    step = session_->Receive(ServerMessage(*step.message, 200).Do(CommandKind::kGet, "./T/Flag"));
+  }
+  EXPECT_LE(messages, 2001);
+  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_SESSION_FAILED);
+}
+
+// Ends.
+
+TEST_F(SessionTest, AnAbortEndsTheSessionWithoutAnAnswer) {
+  const SessionStep step =
+      End(Good(Begin()).Exec("./T/Run", "c").Alert("1223"));
+  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_SESSION_FAILED);
+  EXPECT_THAT(test_.execs, IsEmpty());
+}
+
+TEST_F(SessionTest, AnUnknownProtocolVersionFallsBackToDm12) {
+  for (const int code : {400, 505, 513}) {
+    EXPECT_TRUE(End(ServerMessage(Begin(), code)).fall_back) << code;
+  }
+  EXPECT_FALSE(End(ServerMessage(Begin(), 500)).fall_back);
+  settings_.protocol_version = "DM/1.2";
+  EXPECT_FALSE(End(ServerMessage(Begin(), 400)).fall_back);
+}
+
+TEST_F(SessionTest, AMessageOfAnotherSessionIsNotActedUpon) {
+  ServerMessage two = Good(Begin());
+  two.Exec("./T/Run", "c");
+  two.message().header.session_id = "20";
+  EXPECT_EQ(ReasonOf(End(two).outcome), v1::ErrorInfo::REASON_SESSION_FAILED);
+  EXPECT_THAT(test_.execs, IsEmpty());
+}
+
+TEST_F(SessionTest, CommandsOfSessionsAreToldApart) {
+  Answer(Good(Begin()).Exec("./T/Run", "").Exec("./T/Run", ""));
+  settings_.session_uuid = "another";
+  Answer(Good(Begin()).Exec("./T/Run", ""));
+  ASSERT_EQ(test_.execs.size(), 3u);
+  EXPECT_NE(test_.execs[0].command_key, test_.execs[1].command_key);
+  EXPECT_NE(test_.execs[0].command_key, test_.execs[2].command_key);
+}
+
+}  // namespace
+}  // namespace virmo::dm_bridge

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dm-bridge/testing/fake_device.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "services/runtime/status_macros.h"
+
+namespace virmo::dm_bridge {
+
+using google::longrunning::Operation;
+
+v1::VirtualMachine MakeMachine(const std::string& id, const std::string& display_name,
+                               v1::VirtualMachine::State state) {
+  v1::VirtualMachine vm;
+  vm.set_name(absl::StrCat("virtualMachines/", id));
+  vm.set_display_name(display_name);
+  vm.set_state(state);
+  vm.set_role(v1::VirtualMachine::ROLE_GUEST);
+  vm.set_owner("virmo-server");
+  v1::AppliedAllocation& memory = *vm.add_applied_allocations();
+  memory.set_kind(v1::RESOURCE_KIND_MEMORY);
+  memory.set_actual_quantity(256);
+  return vm;
+}
+
+void FakeController::Put(const v1::VirtualMachine& vm, bool quietly) {
+  {
+    MutexLock lock(mutex_);
+    machines_[vm.name()] = vm;
+  }
+  if (quietly) return;
+  v1::WatchVirtualMachinesResponse response;
+  *response.mutable_changed() = vm;
+  machine_events_.Publish(response);
+}
+
+void FakeController::Remove(const std::string& name) {
+  {
+    MutexLock lock(mutex_);
+    machines_.erase(name);
+  }
+  v1::WatchVirtualMachinesResponse response;
+  response.set_removed(name);
+  machine_events_.Publish(response);
+}
+
+void FakeController::Tell(const v1::OperationEvent& event) { operation_events_.Publish(event); }
+
+void FakeController::Close() {
+  machine_events_.Close();
+  operation_events_.Close();
+}
+
+void FakeController::AnswerDone() {
+  MutexLock lock(mutex_);
+  done_ = true;
+  error_ = absl::OkStatus();
+}
+void FakeController::AnswerRunning() {
+  MutexLock lock(mutex_);
+  done_ = false;
+  error_ = absl::OkStatus();
+}
+void FakeController::AnswerError(const absl::Status& error) {
+  MutexLock lock(mutex_);
+  error_ = error;
+}
+
+void FakeController::Finish(const std::string& request_id, int result_code) {
+  v1::OperationEvent event;
+  {
+    MutexLock lock(mutex_);
+    Operation& operation = operations_.at(absl::StrCat("operations/", request_id));
+    operation.set_done(true);
+    operation.metadata().UnpackTo(event.mutable_metadata());
+    event.mutable_metadata()->set_result_code(result_code);
+    operation.mutable_metadata()->PackFrom(event.metadata());
+    event.set_name(operation.name());
+  }
+  event.set_done(true);
+  operation_events_.Publish(event);
+}
+
+std::vector<std::string> FakeController::log() {
+  MutexLock lock(mutex_);
+  return log_;
+}
+std::vector<std::string> FakeController::request_ids() {
+  MutexLock lock(mutex_);
+  return request_ids_;
+}
+v1::CreateVirtualMachineRequest FakeController::last_create() {
+  MutexLock lock(mutex_);
+  return create_;
+}
+v1::StopVirtualMachineRequest FakeController::last_stop() {
+  MutexLock lock(mutex_);
+  return stop_;
+}
+
+grpc::Status FakeController::GetVirtualMachine(grpc::ServerContext*,
+                                               const v1::GetVirtualMachineRequest* request,
+                                               v1::VirtualMachine* response) {
+  MutexLock lock(mutex_);
+  const auto found = machines_.find(request->name());
+  if (found == machines_.end()) {
+    return ToGrpc(Error(v1::ErrorInfo::REASON_VM_NOT_FOUND, "no such virtual machine"));
+  }
+  *response = found->second;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeController::WatchVirtualMachines(
+    grpc::ServerContext* context, const v1::WatchVirtualMachinesRequest*,
+    grpc::ServerWriter<v1::WatchVirtualMachinesResponse>* writer) {
+  Broadcast<v1::WatchVirtualMachinesResponse>::Subscription subscription(machine_events_);
+  std::vector<v1::VirtualMachine> machines;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [name, vm] : machines_) machines.push_back(vm);
+  }
+  v1::WatchVirtualMachinesResponse response;
+  for (const v1::VirtualMachine& vm : machines) {
+    *response.mutable_changed() = vm;
+    writer->Write(response);
+  }
+  response.clear_changed();
+  response.set_synchronized(true);
+  writer->Write(response);
+  using State = decltype(subscription)::State;
+  while (!context->IsCancelled()) {
+    const State state = subscription.Next(absl::Milliseconds(100), &response);
+    if (state == State::kClosed) break;
+    if (state == State::kEvent) writer->Write(response);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeController::WatchOperations(
+    grpc::ServerContext* context, const v1::WatchOperationsRequest*,
+    grpc::ServerWriter<v1::WatchOperationsResponse>* writer) {
+  Broadcast<v1::OperationEvent>::Subscription subscription(operation_events_);
+  using State = decltype(subscription)::State;
+  v1::OperationEvent event;
+  while (!context->IsCancelled()) {
+    const State state = subscription.Next(absl::Milliseconds(100), &event);
+    if (state == State::kClosed) break;
+    if (state != State::kEvent) continue;
+    v1::WatchOperationsResponse response;
+    *response.mutable_event() = event;
+    writer->Write(response);
+  }
+  return grpc::Status::OK;
+}
+
+template <typename Request>
+grpc::Status FakeController::Begin(const std::string& what, const std::string& target,
+                                   const Request& request, Operation* operation) {
+  MutexLock lock(mutex_);
+  request_ids_.push_back(request.request_id());
+  const std::string name = absl::StrCat("operations/", request.request_id());
+  if (const auto known = operations_.find(name); known != operations_.end()) {
+    *operation = known->second;
+    return grpc::Status::OK;
+  }
+  if (!error_.ok()) return ToGrpc(error_);
+  log_.push_back(absl::StrCat(what, " ", target, " ", request.initiator().uri(), " ",
+                              request.initiator().correlator()));
+  v1::OperationMetadata metadata;
+  metadata.set_target(target);
+  *metadata.mutable_initiator() = request.initiator();
+  if (done_) metadata.set_result_code(1201);
+  operation->set_name(name);
+  operation->set_done(done_);
+  operation->mutable_metadata()->PackFrom(metadata);
+  operations_[name] = *operation;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeController::CreateVirtualMachine(grpc::ServerContext*,
+                                                  const v1::CreateVirtualMachineRequest* request,
+                                                  Operation* operation) {
+  {
+    MutexLock lock(mutex_);
+    create_ = *request;
+  }
+  return Begin("Create", absl::StrCat("virtualMachines/", request->virtual_machine_id()), *request,
+               operation);
+}
+
+grpc::Status FakeController::UpdateVirtualMachine(grpc::ServerContext*,
+                                                  const v1::UpdateVirtualMachineRequest* request,
+                                                  v1::VirtualMachine* response) {
+  MutexLock lock(mutex_);
+  if (!error_.ok()) return ToGrpc(error_);
+  v1::VirtualMachine& vm = machines_[request->virtual_machine().name()];
+  for (const std::string& path : request->update_mask().paths()) {
+    if (path == "display_name") vm.set_display_name(request->virtual_machine().display_name());
+    if (path == "auto_start") vm.set_auto_start(request->virtual_machine().auto_start());
+  }
+  *response = vm;
+  return grpc::Status::OK;  // Quietly: the stream lags behind.
+}
+
+grpc::Status FakeController::DeleteVirtualMachine(grpc::ServerContext*,
+                                                  const v1::DeleteVirtualMachineRequest* request,
+                                                  Operation* operation) {
+  return Begin(request->force() ? "Delete!" : "Delete", request->name(), *request, operation);
+}
+
+grpc::Status FakeController::StartVirtualMachine(grpc::ServerContext*,
+                                                 const v1::StartVirtualMachineRequest* request,
+                                                 Operation* operation) {
+  return Begin("Start", request->name(), *request, operation);
+}
+
+grpc::Status FakeController::StopVirtualMachine(grpc::ServerContext*,
+                                                const v1::StopVirtualMachineRequest* request,
+                                                Operation* operation) {
+  {
+    MutexLock lock(mutex_);
+    stop_ = *request;
+  }
+  return Begin("Stop", request->name(), *request, operation);
+}
+
+grpc::Status FakeController::CloneVirtualMachine(grpc::ServerContext*,
+                                                 const v1::CloneVirtualMachineRequest* request,
+                                                 Operation* operation) {
+  return Begin(absl::StrCat("Clone(", request->display_name(), ")"), request->name(), *request,
+               operation);
+}
+
+grpc::Status FakeController::GetHost(grpc::ServerContext*, const v1::GetHostRequest*,
+                                     v1::Host* host) {
+  host->set_hypervisor_type(v1::Host::HYPERVISOR_TYPE_TYPE_2);
+  host->set_hypervisor_name("QEMU");
+  host->set_memory_total_mib(8192);
+  v1::OperationSupport& support = *host->add_operations();
+  support.set_operation("Suspend");
+  support.set_supported(true);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeController::GetOperation(grpc::ServerContext*,
+                                          const google::longrunning::GetOperationRequest* request,
+                                          Operation* operation) {
+  MutexLock lock(mutex_);
+  const auto found = operations_.find(request->name());
+  if (found == operations_.end()) {
+    return ToGrpc(Error(v1::ErrorInfo::REASON_NOT_FOUND, "no such operation"));
+  }
+  *operation = found->second;
+  return grpc::Status::OK;
+}
+
+void FakePolicyEngine::Put(const v1::PolicyStatus& status, bool quietly) {
+  {
+    MutexLock lock(mutex_);
+    policies_[status.policy().virtual_machine()] = status;
+  }
+  if (quietly) return;
+  v1::WatchPolicyStatusResponse response;
+  *response.mutable_changed() = status;
+  events_.Publish(response);
+}
+
+std::vector<v1::SetAllocationsRequest> FakePolicyEngine::set_allocations() {
+  MutexLock lock(mutex_);
+  return set_allocations_;
+}
+std::vector<v1::LockVirtualMachineRequest> FakePolicyEngine::locks() {
+  MutexLock lock(mutex_);
+  return locks_;
+}
+
+grpc::Status FakePolicyEngine::GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest* request,
+                                         v1::PolicyStatus* response) {
+  MutexLock lock(mutex_);
+  const auto found = policies_.find(request->virtual_machine());
+  if (found == policies_.end()) {
+    return ToGrpc(Error(v1::ErrorInfo::REASON_VM_NOT_FOUND, "no policy"));
+  }
+  *response = found->second;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::WatchPolicyStatus(
+    grpc::ServerContext* context, const v1::WatchPolicyStatusRequest*,
+    grpc::ServerWriter<v1::WatchPolicyStatusResponse>* writer) {
+  Broadcast<v1::WatchPolicyStatusResponse>::Subscription subscription(events_);
+  v1::WatchPolicyStatusResponse response;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [name, status] : policies_) {
+      *response.mutable_changed() = status;
+      writer->Write(response);
+    }
+  }
+  response.clear_changed();
+  response.set_synchronized(true);
+  writer->Write(response);
+  using State = decltype(subscription)::State;
+  while (!context->IsCancelled()) {
+    const State state = subscription.Next(absl::Milliseconds(100), &response);
+    if (state == State::kClosed) break;
+    if (state == State::kEvent) writer->Write(response);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::SetAllocations(grpc::ServerContext*,
+                                              const v1::SetAllocationsRequest* request,
+                                              v1::PolicyStatus* response) {
+  MutexLock lock(mutex_);
+  set_allocations_.push_back(*request);
+  v1::PolicyStatus& status = policies_[request->virtual_machine()];
+  if (request->etag() != status.etag()) {
+    return ToGrpc(Error(v1::ErrorInfo::REASON_STALE_ETAG, "read again"));
+  }
+  for (const v1::Allocation& set : request->allocations()) {
+    for (v1::Allocation& asked : *status.mutable_policy()->mutable_allocations()) {
+      if (asked.kind() == set.kind()) asked = set;
+    }
+  }
+  *response = status;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::ListPools(grpc::ServerContext*, const v1::ListPoolsRequest*,
+                                         v1::ListPoolsResponse* response) {
+  v1::ResourcePool& pool = *response->add_pools();
+  pool.set_kind(v1::RESOURCE_KIND_MEMORY);
+  pool.set_primordial(true);
+  pool.set_capacity(7680);
+  pool.set_reserved(1000);
+  pool.set_host_reserve(512);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::ListAllocationCapabilities(
+    grpc::ServerContext*, const v1::ListAllocationCapabilitiesRequest*,
+    v1::ListAllocationCapabilitiesResponse* response) {
+  v1::AllocationCapabilities& memory = *response->add_capabilities();
+  memory.set_kind(v1::RESOURCE_KIND_MEMORY);
+  memory.set_minimum(16);
+  memory.set_maximum(4096);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::LockVirtualMachine(grpc::ServerContext*,
+                                                  const v1::LockVirtualMachineRequest* request,
+                                                  Operation* operation) {
+  MutexLock lock(mutex_);
+  locks_.push_back(*request);
+  policies_[request->virtual_machine()].mutable_policy()->mutable_lock()->set_locked(true);
+  operation->set_name(absl::StrCat("operations/", request->request_id()));
+  return grpc::Status::OK;
+}
+
+grpc::Status FakePolicyEngine::UpdateLockSettings(grpc::ServerContext*,
+                                                  const v1::UpdateLockSettingsRequest* request,
+                                                  v1::PolicyStatus* response) {
+  MutexLock lock(mutex_);
+  v1::Lock& held = *policies_[request->virtual_machine()].mutable_policy()->mutable_lock();
+  for (const std::string& path : request->update_mask().paths()) {
+    if (path == "mode") held.set_mode(request->lock().mode());
+    if (path == "reason") held.set_reason(request->lock().reason());
+  }
+  *response = policies_[request->virtual_machine()];
+  return grpc::Status::OK;
+}
+
+void FakeAlertEmitter::Raise(const std::string& alert_id, const std::string& vm,
+                             const v1::Initiator& initiator, const std::string& event) {
+  v1::StoredAlert stored;
+  stored.mutable_alert()->set_alert_id(alert_id);
+  stored.mutable_alert()->set_virtual_machine(vm);
+  *stored.mutable_alert()->mutable_initiator() = initiator;
+  stored.mutable_alert()->set_event(event);
+  stored.mutable_alert()->set_severity(v1::Alert::SEVERITY_INFORMATIONAL);
+  stored.mutable_alert()->set_result_code(1200);
+  stored.set_state(v1::StoredAlert::STATE_PENDING);
+  MutexLock lock(mutex_);
+  stored.mutable_alert()->set_sequence(++sequence_);
+  alerts_[sequence_] = stored;
+  events_.Publish(stored);
+}
+
+std::vector<std::string> FakeAlertEmitter::log() {
+  MutexLock lock(mutex_);
+  return log_;
+}
+
+grpc::Status FakeAlertEmitter::WatchAlerts(grpc::ServerContext* context,
+                                           const v1::WatchAlertsRequest*,
+                                           grpc::ServerWriter<v1::WatchAlertsResponse>* writer) {
+  Broadcast<v1::StoredAlert>::Subscription subscription(events_);
+  v1::WatchAlertsResponse response;
+  writer->Write(response);
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [sequence, stored] : alerts_) {
+      *response.mutable_alert() = stored;
+      writer->Write(response);
+    }
+  }
+  using State = decltype(subscription)::State;
+  v1::StoredAlert stored;
+  while (!context->IsCancelled()) {
+    const State state = subscription.Next(absl::Milliseconds(100), &stored);
+    if (state == State::kClosed) break;
+    if (state != State::kEvent) continue;
+    *response.mutable_alert() = stored;
+    writer->Write(response);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAlertEmitter::AcknowledgeAlert(grpc::ServerContext*,
+                                                const v1::AcknowledgeAlertRequest* request,
+                                                v1::StoredAlert*) {
+  MutexLock lock(mutex_);
+  log_.push_back(absl::StrCat("ack ", request->alert_id()));
+  std::erase_if(alerts_, [&](const auto& entry) {
+    return entry.second.alert().alert_id() == request->alert_id();
+  });
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeAlertEmitter::RejectAlert(grpc::ServerContext*,
+                                           const v1::RejectAlertRequest* request,
+                                           v1::StoredAlert*) {
+  MutexLock lock(mutex_);
+  log_.push_back(absl::StrCat(request->park() ? "park " : "reject ", request->alert_id()));
+  return grpc::Status::OK;
+}
+
+FakeDevice::FakeDevice(const std::string& address) {
+  grpc::ServerBuilder builder;
+  builder.RegisterService(static_cast<v1::VirtualMachineService::Service*>(&controller));
+  builder.RegisterService(static_cast<google::longrunning::Operations::Service*>(&controller));
+  builder.RegisterService(&policies);
+  builder.RegisterService(&alerts);
+  if (!address.empty()) {
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials());
+  }
+  server_ = builder.BuildAndStart();
+}
+
+FakeDevice::~FakeDevice() {
+  controller.Close();
+  policies.Close();
+  alerts.Close();
+  server_->Shutdown();
+}
+
+std::shared_ptr<grpc::Channel> FakeDevice::channel() {
+  return server_->InProcessChannel(grpc::ChannelArguments());
+}
+
+bool Eventually(const std::function<bool()>& condition) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (!condition()) {
+    if (absl::Now() > deadline) return false;
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  return true;
+}
+
+}  // namespace virmo::dm_bridge
