@@ -102,7 +102,7 @@ absl::StatusOr<Outgoing> ComposeProvision(const QueuedCommand& command, ImageLib
   };
   add("PkgID", package.id);
   add("VMID", command.resource.virtual_machine_id());
-  add("Name", provision.display_name());
+  add("Name", ProvisionedName(command.resource));
   add("PkgURL", package.uri);
   add("PkgType", package.media_type);
   add("Digest", absl::StrCat("sha-256:", package.sha256));

@@ -165,6 +165,12 @@ absl::StatusOr<int> MessageReceiver::TakeAlert(const syncml::Message& message,
     default:
       return Number(StatusCode::kOptionalFeatureNotSupported);
   }
+  if (alert.correlator) {
+    ASSIGN_OR_RETURN(const auto command, parts_.queue.Find(*alert.correlator));
+    if (command && command->device == session_.device()) {
+      RETURN_IF_ERROR(parts_.queue.AddExchange(command->id, false, ExchangeText(alert)));
+    }
+  }
   const auto items = syncml::GenericAlertsOf(alert);
   if (items.empty()) return Number(StatusCode::kIncompleteCommand);
   for (size_t i = 0; i < items.size(); ++i) {

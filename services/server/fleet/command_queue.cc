@@ -52,6 +52,11 @@ std::string StateName(Command::State state) {
   return std::string(absl::StripPrefix(name, "STATE_"));
 }
 
+std::string ProvisionedName(const Command& command) {
+  const std::string& name = command.action().provision().display_name();
+  return name.empty() ? absl::StrCat("vm-", command.virtual_machine_id().substr(0, 8)) : name;
+}
+
 void RedactSecrets(Command& command) {
   if (!command.action().has_replace()) return;
   v1::Action::Replace& replace = *command.mutable_action()->mutable_replace();

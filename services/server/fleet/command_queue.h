@@ -79,6 +79,9 @@ class CommandQueue {
 // ended, and to whatever leaves this server.
 void RedactSecrets(v1::Command& command);
 
+// What the machine that a Provision makes is called: as told, or after its id.
+std::string ProvisionedName(const v1::Command& command);
+
 // `QUEUED`, for texts.
 std::string StateName(v1::Command::State state);
 

@@ -126,7 +126,7 @@ absl::StatusOr<std::vector<CommandValidator::Candidate>> CommandValidator::Known
     const std::string& id = command.resource.virtual_machine_id();
     const bool listed =
         std::any_of(known.begin(), known.end(), [&](const Candidate& one) { return one.id == id; });
-    if (!listed) known.push_back({id, action.provision().display_name()});
+    if (!listed) known.push_back({id, ProvisionedName(command.resource)});
   }
   return known;
 }
@@ -189,9 +189,6 @@ absl::Status CommandValidator::CheckPackage(const v1::Action::Provision& provisi
 absl::StatusOr<std::string> CommandValidator::CheckProvision(
     const std::string& device, const v1::Action::Provision& provision) {
   RETURN_IF_ERROR(CheckName("action.provision.display_name", provision.display_name()));
-  if (provision.display_name().empty()) {
-    return InvalidField("action.provision.display_name", "display_name is missing");
-  }
   RETURN_IF_ERROR(CheckSizes(provision));
   RETURN_IF_ERROR(CheckPackage(provision));
   const std::string& id = provision.virtual_machine_id();

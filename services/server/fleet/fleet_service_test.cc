@@ -95,7 +95,6 @@ TEST_F(FleetServiceTest, RefusesCommandsThatNoDeviceCouldDo) {
   ExpectRefused("start {}", code, "virtual_machine");
   ExpectRefused("provision { display_name: 'x' }", code, "image");
   ExpectRefused("provision { display_name: 'x' " + url + "}", code, "sha256");
-  ExpectRefused("provision { " + url + sha + "}", code, "display_name");
   ExpectRefused("provision { display_name: 'a/b' " + url + sha + "}", code, "name");
   ExpectRefused(
       absl::StrCat("provision { display_name: '", std::string(64, 'n'), "' ", url, sha, "}"), code,

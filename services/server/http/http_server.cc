@@ -203,6 +203,12 @@ class HttpServer::Impl {
     co_return handler(request);
   }
 
+  // On the pool, as a disk may take its time.
+  static asio::awaitable<int64_t> ReadPiece(const OpenFile& file, int64_t offset, char* to,
+                                            int64_t size) {
+    co_return file.Read(offset, to, size);
+  }
+
   template <typename Stream>
   asio::awaitable<beast::error_code> Read(Stream& stream, beast::flat_buffer& buffer,
                                           Parser& parser) {
@@ -248,9 +254,10 @@ class HttpServer::Impl {
   asio::awaitable<bool> WriteFile(Stream& stream, const FileBody& body) {
     std::vector<char> piece(kPiece);
     for (int64_t done = 0; done < body.size;) {
-      const int64_t count =
-          body.file->Read(body.offset + done, piece.data(),
-                          std::min(static_cast<int64_t>(kPiece), body.size - done));
+      const int64_t want = std::min(static_cast<int64_t>(kPiece), body.size - done);
+      const int64_t count = co_await asio::co_spawn(
+          pool_, ReadPiece(*body.file, body.offset + done, piece.data(), want),
+          asio::use_awaitable);
       // A file that got shorter: the peer sees a short body and comes again.
       if (count <= 0) co_return false;
       beast::get_lowest_layer(stream).expires_after(Chrono(options_.write_timeout));
