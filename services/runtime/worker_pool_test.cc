@@ -27,10 +27,10 @@ TEST(WorkerPoolTest, TasksOfOneKeyRunInOrderOneAtATime) {
 }
 
 TEST(WorkerPoolTest, TasksOfDifferentKeysRunSideBySide) {
-  WorkerPool pool(2);
   std::promise<void> first_began;
   std::promise<void> second_began;
   std::promise<void> both;
+  WorkerPool pool(2);
 
   // Each waits for the other: with one at a time neither would end.
   pool.Run("a", [&] {
@@ -47,9 +47,9 @@ TEST(WorkerPoolTest, TasksOfDifferentKeysRunSideBySide) {
 }
 
 TEST(WorkerPoolTest, ABusyKeyDoesNotHoldUpOthersBehindIt) {
-  WorkerPool pool(2);
   std::promise<void> release;
   std::promise<void> other_done;
+  WorkerPool pool(2);
   pool.Run("a", [&] { release.get_future().wait(); });
   pool.Run("a", [] {});
   pool.Run("b", [&] { other_done.set_value(); });
