@@ -80,13 +80,18 @@ absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::Admi
   }
   ASSIGN_OR_RETURN(std::optional<Record> record, store_.Find(id));
   if (!record) return MakeRecord(id, request, source);
-  if (record->created_by != request.operation()) {
+  ASSIGN_OR_RETURN(const auto item, store_.Inventory(id));
+  const bool same = record->created_by == request.operation() ||
+                    (item && item->current_operation() == request.operation());
+  // What is locked meanwhile may be made to the end; it cannot be started.
+  if (same) return *std::move(record);
+  if (!NeverCompleted(*record)) {
     return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,
                  absl::StrCat("there is a policy for ", request.virtual_machine(), " already"),
                  {{"virtual_machine", request.virtual_machine()}});
   }
-  // The copy of an unlocked source, locked meanwhile, may be finished; it cannot be started.
-  return *std::move(record);
+  RETURN_IF_ERROR(store_.Remove(*record));  // Its operation came to nothing.
+  return MakeRecord(id, request, source);
 }
 
 absl::StatusOr<Record> Admission::MakeRecord(const std::string& id, const v1::AdmitRequest& request,

@@ -28,6 +28,7 @@ TEST_F(AdmissionTest, AnswersARepeatedProvisionWithTheSameRecordAndAnotherOneWit
   const std::string id = NewUuid();
   const std::string operation = NewOperation();
   ASSERT_TRUE(Admit(id, v1::OPERATION_KIND_PROVISION, operation, {Memory(512)}).ok());
+  Report(id, Vm::STATE_PROVISIONING, 0, operation);
 
   const auto repeated = Admit(id, v1::OPERATION_KIND_PROVISION, operation, {Memory(512)});
   const auto other = Admit(id, v1::OPERATION_KIND_PROVISION, NewOperation(), {Memory(512)});
@@ -35,6 +36,17 @@ TEST_F(AdmissionTest, AnswersARepeatedProvisionWithTheSameRecordAndAnotherOneWit
   ASSERT_TRUE(repeated.ok()) << repeated.status();
   EXPECT_EQ(repeated->policy_version(), 1);
   EXPECT_EQ(ReasonOf(other.status()), v1::ErrorInfo::REASON_ALREADY_EXISTS);
+}
+
+TEST_F(AdmissionTest, LetsAnotherOperationUseTheIdOfAnAdmissionThatCameToNothing) {
+  const std::string id = NewUuid();
+  ASSERT_TRUE(Admit(id, v1::OPERATION_KIND_PROVISION, NewOperation(), {Memory(512)}).ok());
+
+  const auto ticket = Admit(id, v1::OPERATION_KIND_PROVISION, NewOperation(), {Memory(1024)});
+
+  ASSERT_TRUE(ticket.ok()) << ticket.status();
+  EXPECT_EQ(ticket->policy_version(), 2);
+  EXPECT_EQ(ticket->policy().allocations(0).virtual_quantity(), 1024);
 }
 
 TEST_F(AdmissionTest, RefusesAVmThatThePoolCouldNeverHold) {

@@ -142,10 +142,10 @@ absl::Status Enforcement::EndEnforced(const Record& record) {
   if (!progress.in_force) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Entry> entries, UnfinishedOf(record));
   for (const Entry& entry : entries) {
-    const std::string detail =
-        progress.not_enforceable.empty()
-            ? ""
-            : absl::StrCat("not enforceable on this host: ", progress.not_enforceable);
+    std::string detail = record.status.policy().lock().locked() ? "locked" : "unlocked";
+    if (!progress.not_enforceable.empty()) {
+      absl::StrAppend(&detail, "; not enforceable on this host: ", progress.not_enforceable);
+    }
     RETURN_IF_ERROR(End(entry, record, absl::OkStatus(), detail));
   }
   return absl::OkStatus();

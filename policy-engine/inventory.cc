@@ -46,11 +46,6 @@ bool Differs(const Record& a, const Record& b) {
          a.status.policy().version() != b.status.policy().version();
 }
 
-// An admission that completed, or on which decisions were made, is a record worth keeping.
-bool NeverCompleted(const Record& record) {
-  return !record.created_by.empty() && !record.seen && record.revision == 1;
-}
-
 }  // namespace
 
 absl::StatusOr<bool> Inventory::Report(const v1::ReportInventoryRequest& request) {

@@ -243,6 +243,26 @@ TEST_F(LockingTest, RefusesUnknownVmBadModeLongReasonAndBadRequestId) {
   EXPECT_FALSE(Policy(id).policy().lock().locked());
 }
 
+TEST_F(LockingTest, SaysThatStorageFailedWhenTheDiskIsFullAndDecidesNothing) {
+  const std::string id = GivenVm();
+  const auto pages = database_->Query("PRAGMA page_count");
+  ASSERT_TRUE(pages.ok());
+  ASSERT_TRUE(database_->Query(absl::StrCat("PRAGMA max_page_count = ", (*pages)[0].Int(0))).ok());
+  absl::Status status;
+  v1::LockVirtualMachineRequest request;
+  for (int i = 0; i < 200 && status.ok(); ++i) {
+    request = LockRequest(id);
+    request.set_reason(absl::StrCat(std::string(900, 'x'), i));
+    status = engine_->locking.Lock(request).status();
+  }
+
+  EXPECT_EQ(ReasonOf(status), v1::ErrorInfo::REASON_STORAGE_FAILED) << status;
+  EXPECT_NE(Policy(id).policy().lock().reason(), request.reason());
+  ASSERT_TRUE(database_->Query("PRAGMA max_page_count = 1000000").ok());
+  EXPECT_TRUE(engine_->locking.Lock(request).ok());
+  EXPECT_EQ(Policy(id).policy().lock().reason(), request.reason());
+}
+
 TEST_F(LockingTest, RefusesToLockTheManagementVm) {
   const std::string id = GivenVm();
   management_vm_ = id;

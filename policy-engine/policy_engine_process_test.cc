@@ -44,14 +44,11 @@ class PolicyEngineProcessTest : public testing::Test {
     std::filesystem::remove_all(folder_);
   }
 
-  void Start() {
-    const std::string config = folder_ + "/config.textproto";
-    pid_ = vfork();  // Not fork: gRPC's threads do not survive its fork handlers.
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      execl(POLICY_ENGINE, POLICY_ENGINE, "--config", config.c_str(), nullptr);
-      _exit(127);
-    }
+  // With a `fault`, it kills itself at that point.
+  void Start(const char* fault = nullptr) {
+    if (fault != nullptr) setenv("VIRMO_FAULT", fault, 1);
+    Spawn();
+    unsetenv("VIRMO_FAULT");
     config::v1::Endpoint endpoint;
     endpoint.set_address("unix:" + folder_ + "/s");
     auto channel = MakeChannel(endpoint);
@@ -60,9 +57,21 @@ class PolicyEngineProcessTest : public testing::Test {
     policy_ = v1::PolicyService::NewStub(channel_);
     controller_ = v1::PolicyEnforcementService::NewStub(channel_);
   }
+  void Spawn() {
+    const std::string config = folder_ + "/config.textproto";
+    pid_ = vfork();  // Not fork: gRPC's threads do not survive its fork handlers.
+    if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      execl(POLICY_ENGINE, POLICY_ENGINE, "--config", config.c_str(), nullptr);
+      _exit(127);
+    }
+  }
   int Kill(int signal) {
     if (pid_ <= 0) return 0;
     kill(pid_, signal);
+    return Wait();
+  }
+  int Wait() {
     int status = 0;
     waitpid(pid_, &status, 0);
     pid_ = 0;
@@ -164,6 +173,46 @@ TEST_F(PolicyEngineProcessTest, KeepsEveryLockThatWasAnsweredWhenKilledRightAfte
     Kill(SIGTERM);
   }
 }
+
+#ifdef VIRMO_FAULT_POINTS
+// The request is answered only after the restart, and then as if nothing had happened.
+TEST_F(PolicyEngineProcessTest, LocksOnceWithOneAlertWhereverItIsKilled) {
+  FakeAlertEmitter emitter("unix:" + folder_ + "/a");
+  size_t alerts = 0;
+  for (const char* fault : {"lock.decided", "lock.committed", "lock.finished"}) {
+    Start();
+    const std::string id = GivenVm();
+    Kill(SIGTERM);
+    Start(fault);
+    v1::LockVirtualMachineRequest lock;
+    lock.set_virtual_machine(Name(id));
+    lock.set_request_id(NewUuid());
+    v1::ReportAppliedRequest applied;
+    applied.set_virtual_machine(Name(id));
+    applied.set_policy_version(2);
+    applied.add_items()->set_item("lock.console");
+    applied.mutable_items(0)->set_outcome(v1::AppliedItem::OUTCOME_APPLIED);
+    const auto run = [&] {
+      (void)Call<v1::LockVirtualMachineRequest, Operation>(
+          *policy_, &v1::PolicyService::Stub::LockVirtualMachine, lock);
+      if (!last_.ok()) return;
+      (void)Call<v1::ReportAppliedRequest, v1::ReportAppliedResponse>(
+          *controller_, &v1::PolicyEnforcementService::Stub::ReportApplied, applied);
+    };
+    run();
+    EXPECT_FALSE(last_.ok()) << fault;
+    EXPECT_TRUE(WIFSIGNALED(Wait())) << fault;
+    Start();
+    run();
+
+    EXPECT_TRUE(last_.ok()) << fault << ": " << last_;
+    EXPECT_EQ(Policy(id).policy().version(), 2) << fault;
+    EXPECT_EQ(Policy(id).applied_version(), 2) << fault;
+    EXPECT_EQ(emitter.WaitFor(++alerts).size(), alerts) << fault;
+    Kill(SIGTERM);
+  }
+}
+#endif
 
 TEST_F(PolicyEngineProcessTest, LocksEveryVmWhenItsDatabaseIsDamaged) {
   FakeAlertEmitter emitter("unix:" + folder_ + "/a");

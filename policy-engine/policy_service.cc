@@ -10,6 +10,7 @@
 #include "services/runtime/error.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
+#include "services/runtime/uuid.h"
 
 namespace virmo::policy_engine {
 namespace {
@@ -33,6 +34,9 @@ absl::StatusOr<v1::PolicyStatus> Get(PolicyStore& store, const std::string& name
 absl::StatusOr<v1::ListPoliciesResponse> List(PolicyStore& store,
                                               const v1::ListPoliciesRequest& request) {
   if (request.page_size() < 0) return InvalidField("page_size", "must not be negative");
+  if (!request.page_token().empty() && !IsUuid(request.page_token())) {
+    return InvalidField("page_token", "is not one that ListPolicies returned");
+  }
   const int size =
       request.page_size() == 0 ? kDefaultPage : std::min(request.page_size(), kMaxPage);
   ASSIGN_OR_RETURN(const std::vector<Record> records, store.List(request.page_token(), size + 1));

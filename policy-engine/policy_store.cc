@@ -34,6 +34,10 @@ absl::StatusOr<Record> ReadRecord(const SqlRow& row) {
 
 }  // namespace
 
+bool NeverCompleted(const Record& record) {
+  return !record.created_by.empty() && !record.seen && record.revision == 1;
+}
+
 Schema PolicyStore::GetSchema() {
   return {"policy",
           {"CREATE TABLE policies ("

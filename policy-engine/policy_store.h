@@ -32,6 +32,10 @@ struct Record {
   int64_t revision = 0;  // Counts the times it was saved.
 };
 
+// Whether the record is no more than an admission: the virtual machine was never reported, and
+// nothing was decided since.
+bool NeverCompleted(const Record& record);
+
 // The controller that reports to us.
 struct Controller {
   std::string instance;
