@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/cli/command_watch.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -50,8 +53,9 @@ class TimelineView {
   bool Tick() {
     if (IsApplied() && absl::Now() - applied_ > kConfirmationTime) return true;
     if (command_.has_create_time() && command_.progress_percent() == 0) {
+      const absl::Duration since = absl::Now() - ToTime(command_.create_time());
       progress_.Wait(
-          absl::StrCat("  waiting ", Seconds(absl::Now() - ToTime(command_.create_time()))));
+          absl::StrCat("  waiting ", std::max<int64_t>(0, absl::ToInt64Seconds(since)), " s"));
     }
     return false;
   }

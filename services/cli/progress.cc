@@ -45,6 +45,8 @@ void Progress::Clear() {
 }
 
 void Progress::Draw(const std::string& line) {
+  if (drawn_width_ > 0 && line == drawn_line_) return;
+  drawn_line_ = line;
   const size_t width = DisplayWidth(line);
   out_ << "\r" << line;
   if (width < drawn_width_) out_ << std::string(drawn_width_ - width, ' ');

@@ -35,6 +35,7 @@ class Progress {
 
   std::ostream& out_;
   const Style style_;
+  std::string drawn_line_;
   size_t drawn_width_ = 0;
   int told_percent_ = -1;
   absl::Time drawn_ = absl::InfinitePast();
