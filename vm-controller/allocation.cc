@@ -67,8 +67,9 @@ absl::Status CheckAllocations(const Allocations& allocations) {
       return InvalidField("virtual_machine.allocations", "an allocation has no kind");
     }
     if (!kinds.insert(allocation.kind()).second) {
-      return InvalidField("virtual_machine.allocations",
-                          absl::StrCat(v1::ResourceKind_Name(allocation.kind()), " is given twice"));
+      return InvalidField(
+          "virtual_machine.allocations",
+          absl::StrCat(v1::ResourceKind_Name(allocation.kind()), " is given twice"));
     }
     const absl::Status status = CheckQuantity(allocation);
     if (!status.ok()) return status;

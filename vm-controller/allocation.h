@@ -5,9 +5,9 @@
 
 #include "absl/status/status.h"
 #include "google/protobuf/repeated_field.h"
-#include "vm-controller/hypervisor.h"
 #include "virmo/v1/allocation.pb.h"
 #include "virmo/v1/virtual_machine.pb.h"
+#include "vm-controller/hypervisor.h"
 
 namespace virmo::vm_controller {
 

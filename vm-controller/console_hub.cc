@@ -46,7 +46,8 @@ ConsoleHub::Stream::State ConsoleHub::Stream::Next(absl::Duration timeout, std::
 }
 
 ConsoleHub::ConsoleHub(MachineFiles files)
-    : files_(std::move(files)), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+    : files_(std::move(files)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       thread_([this] { Run(); }) {}
 
 ConsoleHub::~ConsoleHub() {

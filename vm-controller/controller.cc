@@ -28,9 +28,8 @@ void EventRelay::Listen(Target target) {
   target_ = std::move(target);
   worker_ = std::make_unique<WorkerPool>(1);
   if (!reachable_) return;
-  worker_->Run("", [call = target_->on_reachable, state = *reachable_] {
-    call(state.first, state.second);
-  });
+  worker_->Run(
+      "", [call = target_->on_reachable, state = *reachable_] { call(state.first, state.second); });
 }
 
 void EventRelay::Silence() {
@@ -75,10 +74,10 @@ Controller::Controller(const Parts& parts)
       store_(parts.database),
       machines_(parts.database, store_),
       consoles_(files_),
-      images_(parts.database, Fetcher(FetcherOptions(parts.config)),
-              {files_.Images(), parts.config.max_package_mib(),
-               parts.config.storage_reserve_mib()}),
-      shop_{parts.config, files_,       parts.journal, machines_,
+      images_(
+          parts.database, Fetcher(FetcherOptions(parts.config)),
+          {files_.Images(), parts.config.max_package_mib(), parts.config.storage_reserve_mib()}),
+      shop_{parts.config,     files_,       parts.journal, machines_,
             parts.hypervisor, parts.policy, images_,       consoles_},
       enforcer_(machines_, parts.hypervisor, parts.policy, consoles_,
                 {[this](const std::string& id, const std::string& request_id) {
@@ -102,6 +101,8 @@ Controller::Controller(const Parts& parts)
 Controller::~Controller() {
   Stop();
   parts_.events.Silence();
+  // It makes requests; they go before it.
+  enforcer_.Stop();
 }
 
 absl::Status Controller::Start() {
@@ -124,6 +125,7 @@ void Controller::Stop() {
 void Controller::OnReachable(bool reachable, const std::string& detail) {
   if (reachable) (void)DescribeHost();
   if (reachable) reconciler_.ObserveAll();
+  if (reachable) reporter_.HostChanged();
   machines_.SetReachable(reachable, detail);
   parts_.on_reachable(reachable, detail);
   if (!reachable) return spdlog::warn("lost the hypervisor cause=\"{}\"", detail);
@@ -133,8 +135,7 @@ void Controller::OnReachable(bool reachable, const std::string& detail) {
 void Controller::OnPolicy(const v1::EffectivePolicy& policy) {
   const absl::Status status = store_.PutPolicy(policy);
   if (!status.ok()) {
-    spdlog::warn("refused a policy vm={} cause=\"{}\"", policy.virtual_machine(),
-                 status.message());
+    spdlog::warn("refused a policy vm={} cause=\"{}\"", policy.virtual_machine(), status.message());
     return;
   }
   const absl::StatusOr<std::string> id = VirtualMachineId(policy.virtual_machine());
@@ -157,9 +158,9 @@ absl::Status Controller::Save(v1::OperationKind kind, const std::string& id,
   suspend.set_request_id(request_id);
   resume.set_name(change.name);
   resume.set_request_id(request_id);
-  const google::protobuf::Message& request =
-      kind == v1::OPERATION_KIND_SUSPEND ? static_cast<google::protobuf::Message&>(suspend)
-                                         : static_cast<google::protobuf::Message&>(resume);
+  const google::protobuf::Message& request = kind == v1::OPERATION_KIND_SUSPEND
+                                                 ? static_cast<google::protobuf::Message&>(suspend)
+                                                 : static_cast<google::protobuf::Message&>(resume);
   ASSIGN_OR_RETURN(const google::longrunning::Operation operation,
                    requests_.Accept(change, request));
   return operation.has_error() ? FromRpc(operation.error()) : absl::OkStatus();

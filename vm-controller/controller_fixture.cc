@@ -51,7 +51,8 @@ ControllerFixture::ControllerFixture() : directory_(MakeDirectoryForTest()) {
   config_.set_max_operations(4);
   config_.set_stop_timeout_seconds(20);
   EXPECT_TRUE(Controller::MakeDirectories(config_).ok());
-  database_ = Database::Open(config_.state_directory() + "/state.db", Controller::Schemas()).value();
+  database_ =
+      Database::Open(config_.state_directory() + "/state.db", Controller::Schemas()).value();
 }
 
 ControllerFixture::~ControllerFixture() {
@@ -69,9 +70,9 @@ void ControllerFixture::Make() {
       [](bool, const std::string&) {});
   events_ = std::make_unique<EventRelay>();
   hypervisor_.SetObserver(events_.get());
-  controller_ = std::make_unique<Controller>(Controller::Parts{
-      config_, *database_, *journal_, *outbox_, hypervisor_, *events_, policy_,
-      [](bool, const std::string&) {}});
+  controller_ = std::make_unique<Controller>(
+      Controller::Parts{config_, *database_, *journal_, *outbox_, hypervisor_, *events_, policy_,
+                        [](bool, const std::string&) {}});
 }
 
 void ControllerFixture::Launch() {
@@ -102,7 +103,8 @@ absl::Status ControllerFixture::Outcome(const absl::StatusOr<Operation>& operati
   EXPECT_TRUE(Soon([&] {
     now = journal_->GetOperation(id);
     return now.ok() && now->done();
-  })) << operation->name() << " did not end";
+  })) << operation->name()
+      << " did not end";
   if (!now.ok()) return now.status();
   return now->has_error() ? FromRpc(now->error()) : absl::OkStatus();
 }
@@ -159,8 +161,8 @@ absl::StatusOr<ControllerFixture::Operation> ControllerFixture::Do(v1::Operation
 
 absl::StatusOr<ControllerFixture::Operation> ControllerFixture::Stop(
     const v1::StopVirtualMachineRequest& request) {
-  Requests::Change change = {v1::OPERATION_KIND_STOP, request.name(), request.request_id(), {},
-                             request.force(), ""};
+  Requests::Change change = {
+      v1::OPERATION_KIND_STOP, request.name(), request.request_id(), {}, request.force(), ""};
   return controller_->requests().Accept(change, request);
 }
 

@@ -157,8 +157,7 @@ TEST_F(ControllerTest, CloneMakesAnIndependentStoppedCopy) {
   EXPECT_EQ(StateOf(id), VirtualMachine::STATE_STOPPED);
   EXPECT_EQ(Alerts("Clone")[0].identifier(), VirtualMachineId(copy.name()).value());
   EXPECT_TRUE(Outcome(Do(v1::OPERATION_KIND_DELETE, id)).ok());
-  EXPECT_TRUE(
-      Outcome(Do(v1::OPERATION_KIND_START, VirtualMachineId(copy.name()).value())).ok());
+  EXPECT_TRUE(Outcome(Do(v1::OPERATION_KIND_START, VirtualMachineId(copy.name()).value())).ok());
 }
 
 TEST_F(ControllerTest, AFailedCloneLeavesNothingBehind) {
@@ -275,8 +274,7 @@ TEST_F(ControllerTest, FailuresGoBackToWhereTheyCameFrom) {
 
   ASSERT_TRUE(Outcome(Do(v1::OPERATION_KIND_SUSPEND, id)).ok());
   hypervisor_.FailNext("Run", failure);
-  EXPECT_EQ(ReasonOf(Outcome(Do(v1::OPERATION_KIND_RESUME, id))),
-            ErrorInfo::REASON_RESUME_FAILED);
+  EXPECT_EQ(ReasonOf(Outcome(Do(v1::OPERATION_KIND_RESUME, id))), ErrorInfo::REASON_RESUME_FAILED);
   EXPECT_EQ(StateOf(id), VirtualMachine::STATE_SUSPENDED);
   EXPECT_EQ(DomainStateOf(id), DomainState::kSaved);
   EXPECT_EQ(Alerts("Resume").back().result_code(), 1415);

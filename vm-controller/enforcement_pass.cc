@@ -92,8 +92,7 @@ bool EnforcementPass::HoldRun() {
     Add("lock.run_state", AppliedItem::OUTCOME_NOT_APPLICABLE, "it does not run");
     return true;
   }
-  const v1::Lock::Mode mode =
-      policy_ ? policy_->lock().mode() : v1::Lock::MODE_ISOLATE_AND_PAUSE;
+  const v1::Lock::Mode mode = policy_ ? policy_->lock().mode() : v1::Lock::MODE_ISOLATE_AND_PAUSE;
   if (mode == v1::Lock::MODE_ISOLATE) {
     Add("lock.run_state", AppliedItem::OUTCOME_APPLIED, "it computes on, isolated");
     return true;
@@ -138,6 +137,10 @@ void EnforcementPass::ReleaseRun() {
   if (record_.suspended_by_lock && domain_ && domain_->state == DomainState::kSaved) {
     return ReleaseBySavedState();
   }
+  if (record_.suspended_by_lock) {
+    // It was to be saved, and was unlocked first.
+    (void)machines_.Change(id_, [](MachineRecord& record) { record.suspended_by_lock = false; });
+  }
   if (!record_.vm.paused_by_lock()) {
     Add("lock.run_state", AppliedItem::OUTCOME_APPLIED);
     return;
@@ -153,9 +156,8 @@ void EnforcementPass::ReleaseRun() {
                         record->vm.state() == VirtualMachine::STATE_STOPPING);
   if (may_run) status = hypervisor_.Run(id_);
   if (status.ok()) {
-    status = machines_.Change(id_, [](MachineRecord& changed) {
-      changed.vm.set_paused_by_lock(false);
-    });
+    status =
+        machines_.Change(id_, [](MachineRecord& changed) { changed.vm.set_paused_by_lock(false); });
   }
   Add("lock.run_state", status);
 }
@@ -180,8 +182,7 @@ void EnforcementPass::Allocate() {
     }
   };
   add("allocation.memory", v1::RESOURCE_KIND_MEMORY, domain_ ? domain_->spec.memory_mib : 0);
-  add("allocation.processor", v1::RESOURCE_KIND_PROCESSOR,
-      domain_ ? domain_->spec.cpu_count : 0);
+  add("allocation.processor", v1::RESOURCE_KIND_PROCESSOR, domain_ ? domain_->spec.cpu_count : 0);
 }
 
 void EnforcementPass::Record() {
@@ -189,8 +190,7 @@ void EnforcementPass::Record() {
     record.vm.set_locked(IsLocked(policy_));
     if (!policy_) return;
     record.vm.set_policy_version(policy_->version());
-    for (const v1::ResourceKind kind :
-         {v1::RESOURCE_KIND_MEMORY, v1::RESOURCE_KIND_PROCESSOR}) {
+    for (const v1::ResourceKind kind : {v1::RESOURCE_KIND_MEMORY, v1::RESOURCE_KIND_PROCESSOR}) {
       const int64_t asked = QuantityOf(policy_->allocations(), kind);
       if (asked > 0) SetQuantity(*record.vm.mutable_allocations(), kind, asked);
     }

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "vm-controller/policy_enforcer.h"
 #include "virmo/v1/policy_service.pb.h"
+#include "vm-controller/policy_enforcer.h"
 
 namespace virmo::vm_controller {
 
@@ -15,7 +15,10 @@ class EnforcementPass {
  public:
   EnforcementPass(Machines& machines, Hypervisor& hypervisor, ConsoleHub& consoles,
                   const PolicyEnforcer::Saving& saving, std::string id)
-      : machines_(machines), hypervisor_(hypervisor), consoles_(consoles), saving_(saving),
+      : machines_(machines),
+        hypervisor_(hypervisor),
+        consoles_(consoles),
+        saving_(saving),
         id_(std::move(id)) {}
 
   // Returns whether there is something to report: an outcome of every item. Else it is moot (no

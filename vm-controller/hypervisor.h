@@ -37,10 +37,10 @@ enum class DomainState { kOff, kSaved, kRunning, kPaused, kCrashed };
 struct Domain {
   DomainSpec spec;
   DomainState state = DomainState::kOff;
-  bool ours = false;      // Carries our owner mark.
-  int64_t host_pid = 0;   // Of a running one; 0 if the driver cannot tell.
+  bool ours = false;       // Carries our owner mark.
+  int64_t host_pid = 0;    // Of a running one; 0 if the driver cannot tell.
   int64_t memory_mib = 0;  // What it has now; 0 unless running.
-  std::string detail;     // Why it is kCrashed.
+  std::string detail;      // Why it is kCrashed.
 };
 
 // Whether the channels to a guest are open: network links and the guest agent.

@@ -140,7 +140,7 @@ TEST_P(HypervisorContractTest, TheHostIsDescribed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, HypervisorContractTest, testing::Values("Fake", "LibvirtTest"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& given) { return given.param; });
 
 }  // namespace
 }  // namespace virmo::vm_controller

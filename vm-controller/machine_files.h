@@ -15,7 +15,9 @@ class MachineFiles {
   std::string Root() const { return absl::StrCat(root_, "/vms"); }
   std::string Images() const { return absl::StrCat(root_, "/images"); }
   std::string Directory(const std::string& id) const { return absl::StrCat(Root(), "/", id); }
-  std::string Disk(const std::string& id) const { return absl::StrCat(Directory(id), "/vda.qcow2"); }
+  std::string Disk(const std::string& id) const {
+    return absl::StrCat(Directory(id), "/vda.qcow2");
+  }
   // Only we are to connect to it: a folder of its own, closed to everybody else. QEMU needs no
   // access either, libvirt binds the socket for it.
   std::string ConsoleDirectory(const std::string& id) const {

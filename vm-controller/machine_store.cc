@@ -80,9 +80,8 @@ absl::Status MachineStore::Remove(const std::string& id, bool keep_tombstone) {
     RETURN_IF_ERROR(database_.Execute("DELETE FROM machines WHERE id = ?1", {id}));
     RETURN_IF_ERROR(database_.Execute("DELETE FROM policies WHERE id = ?1", {id}));
     if (!keep_tombstone) return absl::OkStatus();
-    return database_.Execute(
-        "INSERT OR IGNORE INTO tombstones (id, delete_time) VALUES (?1, ?2)",
-        {id, absl::ToUnixSeconds(absl::Now())});
+    return database_.Execute("INSERT OR IGNORE INTO tombstones (id, delete_time) VALUES (?1, ?2)",
+                             {id, absl::ToUnixSeconds(absl::Now())});
   });
 }
 
@@ -96,8 +95,7 @@ absl::Status MachineStore::CheckIdIsFree(const std::string& id) {
   return absl::OkStatus();
 }
 
-absl::Status MachineStore::CheckNameIsFree(const std::string& display_name,
-                                           const std::string& id) {
+absl::Status MachineStore::CheckNameIsFree(const std::string& display_name, const std::string& id) {
   ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
                    database_.Query("SELECT id FROM machines WHERE display_name = ?1 AND id <> ?2",
                                    {display_name, id}));
@@ -110,12 +108,12 @@ absl::Status MachineStore::PutPolicy(const v1::EffectivePolicy& policy) {
   return database_.Transact([&]() -> absl::Status {
     ASSIGN_OR_RETURN(const std::optional<v1::EffectivePolicy> stored, GetPolicy(id));
     if (stored && stored->version() > policy.version()) {
-      return Error(v1::ErrorInfo::REASON_STALE_POLICY,
-                   absl::StrCat("policy version ", policy.version(), " of ",
-                                policy.virtual_machine(), " is older than the stored ",
-                                stored->version()),
-                   {{"version", absl::StrCat(policy.version())},
-                    {"stored_version", absl::StrCat(stored->version())}});
+      return Error(
+          v1::ErrorInfo::REASON_STALE_POLICY,
+          absl::StrCat("policy version ", policy.version(), " of ", policy.virtual_machine(),
+                       " is older than the stored ", stored->version()),
+          {{"version", absl::StrCat(policy.version())},
+           {"stored_version", absl::StrCat(stored->version())}});
     }
     return database_.Execute(
         "INSERT OR REPLACE INTO policies (id, version, policy) VALUES (?1, ?2, ?3)",
@@ -123,8 +121,7 @@ absl::Status MachineStore::PutPolicy(const v1::EffectivePolicy& policy) {
   });
 }
 
-absl::StatusOr<std::optional<v1::EffectivePolicy>> MachineStore::GetPolicy(
-    const std::string& id) {
+absl::StatusOr<std::optional<v1::EffectivePolicy>> MachineStore::GetPolicy(const std::string& id) {
   ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
                    database_.Query("SELECT policy FROM policies WHERE id = ?1", {id}));
   if (rows.empty()) return std::optional<v1::EffectivePolicy>();

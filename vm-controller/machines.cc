@@ -14,8 +14,8 @@ namespace virmo::vm_controller {
 namespace {
 
 void Touch(MachineRecord& record) {
-  *record.vm.mutable_update_time() = google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
-      absl::ToUnixNanos(absl::Now()));
+  *record.vm.mutable_update_time() =
+      google::protobuf::util::TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(absl::Now()));
   record.vm.set_etag(absl::StrCat(absl::Hex(absl::ToUnixNanos(absl::Now()))));
 }
 
@@ -40,8 +40,8 @@ v1::VirtualMachine Machines::View(const MachineRecord& record) {
   const auto found = domains_.find(record.id);
   if (found != domains_.end()) ShowDomain(found->second, vm);
   if (!reachable_) {
-    vm.set_state_detail(absl::StrCat("last known state; the hypervisor cannot be asked: ",
-                                     unreachable_detail_));
+    vm.set_state_detail(
+        absl::StrCat("last known state; the hypervisor cannot be asked: ", unreachable_detail_));
   }
   return vm;
 }
@@ -66,8 +66,7 @@ absl::Status Machines::Change(const std::string& id,
     const std::string before = record.vm.SerializeAsString();
     const bool suspended_before = record.suspended_by_lock;
     change(record);
-    if (record.vm.SerializeAsString() == before &&
-        record.suspended_by_lock == suspended_before) {
+    if (record.vm.SerializeAsString() == before && record.suspended_by_lock == suspended_before) {
       return absl::OkStatus();
     }
     return Add(std::move(record));

@@ -13,9 +13,9 @@
 #include "services/runtime/broadcast.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
+#include "virmo/v1/virtual_machine_service.pb.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/machine_store.h"
-#include "virmo/v1/virtual_machine_service.pb.h"
 
 namespace virmo::vm_controller {
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <sys/file.h>
 
 #include <memory>
 
@@ -7,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/runtime/channel.h"
 #include "services/runtime/error.h"
+#include "services/runtime/files.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/operations_service.h"
 #include "services/runtime/process.h"
@@ -59,6 +62,15 @@ absl::Status Complete(Config& config) {
   return absl::OkStatus();
 }
 
+// Where the libvirtd of a URI keeps its run-time files: beside its socket.
+std::string SocketDirectory(absl::string_view uri) {
+  const size_t at = uri.find("socket=");
+  if (at == absl::string_view::npos) return "/run/libvirt";
+  const absl::string_view rest = uri.substr(at + 7);
+  const absl::string_view path = rest.substr(0, rest.find('&'));
+  return std::string(path.substr(0, path.rfind('/')));
+}
+
 LibvirtHypervisor::Options HypervisorOptions(const Config& config) {
   LibvirtHypervisor::Options options;
   options.uri = config.hypervisor_uri();
@@ -73,7 +85,7 @@ LibvirtHypervisor::Options HypervisorOptions(const Config& config) {
     options.pid_directory = absl::StrCat(root, "/run/qemu");
   } else if (absl::StartsWith(options.uri, "qemu")) {
     options.save_directory = "/var/lib/libvirt/qemu/save";
-    options.pid_directory = "/run/libvirt/qemu";
+    options.pid_directory = absl::StrCat(SocketDirectory(options.uri), "/qemu");
   }
   return options;
 }
@@ -98,8 +110,33 @@ void TellOfDamage(Process& process, Outbox& outbox, const std::string& damage) {
   (void)outbox.Add(std::move(alert));
 }
 
+// Embedded libvirt reads its configuration below its root. Without this line it would want a
+// daemon for QEMU's own messages.
+absl::Status PrepareEmbedded(const Config& config) {
+  if (config.hypervisor_uri() != "qemu:///embed") return absl::OkStatus();
+  const std::string root = absl::StrCat(config.state_directory(), "/libvirt");
+  RETURN_IF_ERROR(MakeDirectory(root, 0711));
+  RETURN_IF_ERROR(MakeDirectory(absl::StrCat(root, "/etc"), 0755));
+  const std::string file = absl::StrCat(root, "/etc/qemu.conf");
+  if (ReadFile(file).ok()) return absl::OkStatus();  // The integrator's.
+  return WriteFileAtomically(file, "stdio_handler = \"file\"\n", 0644);
+}
+
+// One process at a time works on a state directory: two would both go on with its operations.
+absl::Status LockStateDirectory(const Config& config) {
+  const std::string path = absl::StrCat(config.state_directory(), "/lock");
+  // Held, never closed: the kernel lets it go when this process ends, however it ends.
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,
+               absl::StrCat("cannot lock ", path, ": another vm-controller works there"),
+               {{"file", path}});
+}
+
 absl::Status Serve(Process& process, const Config& config) {
   RETURN_IF_ERROR(Controller::MakeDirectories(config));
+  RETURN_IF_ERROR(LockStateDirectory(config));
+  RETURN_IF_ERROR(PrepareEmbedded(config));
   std::string damage;
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                    Database::OpenOrSetAside(absl::StrCat(config.state_directory(), "/state.db"),

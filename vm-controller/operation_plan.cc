@@ -3,8 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
-#include "vm-controller/state_machine.h"
 #include "virmo/v1/virtual_machine_service.pb.h"
+#include "vm-controller/state_machine.h"
 
 namespace virmo::vm_controller {
 namespace {
@@ -16,10 +16,10 @@ absl::Status Damaged() {
 absl::StatusOr<Plan> MakeStop(Job& job) {
   v1::StopVirtualMachineRequest request;
   if (!job.entry.request.UnpackTo(&request)) return Damaged();
-  const absl::Duration timeout =
-      request.has_timeout() ? absl::Seconds(request.timeout().seconds()) +
-                                  absl::Nanoseconds(request.timeout().nanos())
-                            : absl::Seconds(job.shop.config.stop_timeout_seconds());
+  const absl::Duration timeout = request.has_timeout()
+                                     ? absl::Seconds(request.timeout().seconds()) +
+                                           absl::Nanoseconds(request.timeout().nanos())
+                                     : absl::Seconds(job.shop.config.stop_timeout_seconds());
   return MakeStopPlan(job, request.force(), request.force_after_timeout(), timeout);
 }
 
@@ -53,9 +53,9 @@ absl::StatusOr<Plan> MakePlan(Job& job) {
     case v1::OPERATION_KIND_DOWNLOAD_PROVISION:
       return MakeProvisionPlan(job);
     default:
-      return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED,
-                   absl::StrCat("this controller cannot ",
-                                OperationWord(job.entry.metadata.kind())));
+      return Error(
+          v1::ErrorInfo::REASON_NOT_SUPPORTED,
+          absl::StrCat("this controller cannot ", OperationWord(job.entry.metadata.kind())));
   }
 }
 

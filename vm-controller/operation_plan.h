@@ -7,13 +7,13 @@
 
 #include "absl/status/status.h"
 #include "services/runtime/journal.h"
+#include "virmo/config/v1/vm_controller_config.pb.h"
 #include "vm-controller/console_hub.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/image/image_store.h"
 #include "vm-controller/machine_files.h"
 #include "vm-controller/machines.h"
 #include "vm-controller/policy_engine.h"
-#include "virmo/config/v1/vm_controller_config.pb.h"
 
 namespace virmo::vm_controller {
 

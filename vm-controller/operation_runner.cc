@@ -97,7 +97,10 @@ v1::Alert MakeAlert(const VirtualMachine& vm, const std::string& event,
 
 OperationRunner::OperationRunner(Workshop& shop, Database& database, Outbox& outbox,
                                  std::function<void(const std::string& vm_id)> on_end)
-    : shop_(shop), database_(database), outbox_(outbox), on_end_(std::move(on_end)),
+    : shop_(shop),
+      database_(database),
+      outbox_(outbox),
+      on_end_(std::move(on_end)),
       workers_(shop.config.max_operations()) {}
 
 OperationRunner::~OperationRunner() { Stop(); }
@@ -132,8 +135,7 @@ void OperationRunner::Run(const std::string& id) {
   if (!outcome.ok()) {
     const absl::Status undone = plan->roll_back();
     if (!undone.ok()) {
-      spdlog::warn("could not undo operation={} cause=\"{}\"", OperationName(id),
-                   undone.message());
+      spdlog::warn("could not undo operation={} cause=\"{}\"", OperationName(id), undone.message());
     }
   }
   const absl::Status ended = End(job, *plan, outcome);
@@ -169,7 +171,7 @@ absl::Status OperationRunner::RunStep(const Job& job, const Step& step) {
   RETURN_IF_ERROR(shop_.journal.SetStep(job.id, step.name));
   FaultPoint(PointName(job, step.name).c_str());
   RETURN_IF_ERROR(step.act());
-  FaultPoint(PointName(job, absl::StrCat(step.name, "ed")).c_str());
+  FaultPoint(PointName(job, absl::StrCat(step.name, ".done")).c_str());
   return absl::OkStatus();
 }
 
@@ -215,10 +217,10 @@ absl::Status OperationRunner::EndRecord(const Job& job, const Plan& plan,
 absl::Status OperationRunner::Alert(const Job& job, const Plan& plan, const absl::Status& outcome,
                                     const VirtualMachine& vm) {
   const v1::OperationMetadata& metadata = job.entry.metadata;
-  v1::Alert alert = MakeAlert(
-      vm, OperationWord(metadata.kind()),
-      outcome.ok() ? v1::Alert::SEVERITY_INFORMATIONAL : v1::Alert::SEVERITY_WARNING,
-      std::string(outcome.message()));
+  v1::Alert alert =
+      MakeAlert(vm, OperationWord(metadata.kind()),
+                outcome.ok() ? v1::Alert::SEVERITY_INFORMATIONAL : v1::Alert::SEVERITY_WARNING,
+                std::string(outcome.message()));
   alert.set_alert_id(metadata.alert_id());
   *alert.mutable_initiator() = metadata.initiator();
   alert.set_result_code(outcome.ok() ? 1200 : ResultCodeOf(ReasonOf(outcome)));

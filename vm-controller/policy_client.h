@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "grpcpp/channel.h"
-#include "vm-controller/policy_engine.h"
 #include "virmo/v1/policy_enforcement_service.grpc.pb.h"
+#include "vm-controller/policy_engine.h"
 
 namespace virmo::vm_controller {
 

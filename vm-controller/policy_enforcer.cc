@@ -19,31 +19,38 @@ constexpr int kThreads = 3;
 
 PolicyEnforcer::PolicyEnforcer(Machines& machines, Hypervisor& hypervisor, PolicyEngine& policy,
                                ConsoleHub& consoles, Saving saving)
-    : machines_(machines), hypervisor_(hypervisor), policy_(policy), consoles_(consoles),
-      saving_(std::move(saving)), retry_([this] { Retry(); }), workers_(kThreads) {}
+    : machines_(machines),
+      hypervisor_(hypervisor),
+      policy_(policy),
+      consoles_(consoles),
+      saving_(std::move(saving)),
+      workers_(std::make_unique<WorkerPool>(kThreads)),
+      retry_([this] { Retry(); }) {}
 
-PolicyEnforcer::~PolicyEnforcer() {
+PolicyEnforcer::~PolicyEnforcer() { Stop(); }
+
+void PolicyEnforcer::Stop() {
+  std::unique_ptr<WorkerPool> workers;
   {
     MutexLock lock(mutex_);
     stop_ = true;
+    workers = std::move(workers_);
     changed_.notify_all();
   }
-  retry_.join();
+  if (retry_.joinable()) retry_.join();
 }
 
 void PolicyEnforcer::Schedule(const std::string& id) {
-  {
-    MutexLock lock(mutex_);
-    // One that waits will see the newest policy; one that runs may not.
-    if (stop_ || !scheduled_.insert(id).second) return;
-  }
-  workers_.Run(id, [this, id] {
+  MutexLock lock(mutex_);
+  // One that waits will see the newest policy; one that runs may not.
+  if (stop_ || !scheduled_.insert(id).second) return;
+  workers_->Run(id, [this, id] {
     {
-      MutexLock lock(mutex_);
+      MutexLock running(mutex_);
       scheduled_.erase(id);
     }
     const bool enforced = Enforce(id);
-    MutexLock lock(mutex_);
+    MutexLock done(mutex_);
     if (!enforced) failed_.insert(id);
     changed_.notify_all();
   });

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -39,6 +40,9 @@ class PolicyEnforcer {
   void Schedule(const std::string& id);
   void ScheduleAll();
 
+  // Ends: returns when nothing is under way, and schedules nothing any more.
+  void Stop();
+
   // Enforces and reports now. Returns whether all is as it should be.
   bool Enforce(const std::string& id);
 
@@ -56,8 +60,8 @@ class PolicyEnforcer {
   std::set<std::string> failed_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string> scheduled_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::unique_ptr<WorkerPool> workers_ ABSL_GUARDED_BY(mutex_);
   std::thread retry_;
-  WorkerPool workers_;  // Last: its tasks use the others.
 };
 
 }  // namespace virmo::vm_controller

@@ -7,11 +7,11 @@ namespace virmo::vm_controller {
 
 PolicyLink::PolicyLink(std::shared_ptr<grpc::Channel> channel, Controller& controller,
                        std::function<void(bool, const std::string&)> on_reachable)
-    : controller_(controller), on_reachable_(std::move(on_reachable)),
+    : controller_(controller),
+      on_reachable_(std::move(on_reachable)),
       stub_(v1::PolicyEnforcementService::NewStub(channel)),
       client_({[this](grpc::ClientContext* context) {
-                 return stub_->WatchEffectivePolicies(context,
-                                                      v1::WatchEffectivePoliciesRequest());
+                 return stub_->WatchEffectivePolicies(context, v1::WatchEffectivePoliciesRequest());
                },
                [this](const v1::WatchEffectivePoliciesResponse& message) { OnMessage(message); },
                [this](const absl::Status& status) { OnBreak(status); }}) {}

@@ -6,8 +6,8 @@
 
 #include "grpcpp/channel.h"
 #include "services/runtime/watch_client.h"
-#include "vm-controller/controller.h"
 #include "virmo/v1/policy_enforcement_service.grpc.pb.h"
+#include "vm-controller/controller.h"
 
 namespace virmo::vm_controller {
 

@@ -17,7 +17,10 @@ constexpr absl::Duration kRetryPause = absl::Seconds(1);
 
 PolicyReporter::PolicyReporter(Machines& machines, PolicyEngine& policy,
                                std::function<v1::Host()> host)
-    : machines_(machines), policy_(policy), host_(std::move(host)), instance_(NewUuid()),
+    : machines_(machines),
+      policy_(policy),
+      host_(std::move(host)),
+      instance_(NewUuid()),
       thread_([this] { Run(); }) {}
 
 PolicyReporter::~PolicyReporter() {
@@ -42,14 +45,19 @@ void PolicyReporter::WantFull() {
   changed_cv_.notify_all();
 }
 
+void PolicyReporter::HostChanged() {
+  MutexLock lock(mutex_);
+  full_ = true;
+  changed_cv_.notify_all();
+}
+
 void PolicyReporter::Run() {
   bool sent = true;
   while (true) {
     {
       MutexLock lock(mutex_);
       if (!sent) lock.WaitFor(changed_cv_, kRetryPause, [&] { return stop_; });
-      lock.Wait(changed_cv_,
-                [&] { return stop_ || (connected_ && (full_ || !changed_.empty())); });
+      lock.Wait(changed_cv_, [&] { return stop_ || (connected_ && (full_ || !changed_.empty())); });
       if (stop_) return;
     }
     sent = Send();
@@ -116,7 +124,9 @@ absl::Status PolicyReporter::FillDelta(const std::set<std::string>& ids,
 absl::Status PolicyReporter::FillFull(v1::ReportInventoryRequest& request) {
   ASSIGN_OR_RETURN(const std::vector<v1::VirtualMachine> machines, machines_.List());
   for (const v1::VirtualMachine& vm : machines) *request.add_items() = ItemOf(vm);
-  *request.mutable_host() = host_();
+  // A host that was never seen has no capacity to tell; policy-engine waits for one that was.
+  v1::Host host = host_();
+  if (host.memory_total_mib() > 0) *request.mutable_host() = std::move(host);
   return absl::OkStatus();
 }
 

@@ -29,6 +29,9 @@ class PolicyReporter {
   // policy-engine is there (again): begin with everything. Nothing is sent before the first.
   void WantFull();
 
+  // What is known of the host has changed: it travels with a full report.
+  void HostChanged();
+
   // While it is held no report is under way: an inventory that was taken before a new record was
   // admitted must not arrive after it, or policy-engine would think it gone.
   std::shared_lock<std::shared_mutex> Hold() { return std::shared_lock(hold_); }

@@ -57,8 +57,7 @@ absl::Status Requests::CheckCreate(const v1::CreateVirtualMachineRequest& reques
   return shop_.machines.store().CheckNameIsFree(request.virtual_machine().display_name(), id);
 }
 
-absl::StatusOr<MachineRecord> Requests::MakeRecord(
-    const v1::CreateVirtualMachineRequest& request) {
+absl::StatusOr<MachineRecord> Requests::MakeRecord(const v1::CreateVirtualMachineRequest& request) {
   MachineRecord record;
   record.id = NewMachineId(request.virtual_machine_id(), request.request_id());
   VirtualMachine& vm = record.vm;
@@ -104,8 +103,12 @@ absl::StatusOr<Requests::Operation> Requests::Create(
   RETURN_IF_ERROR(CheckReachable());
   v1::AdmitRequest admit;
   *admit.mutable_allocations() = record.vm.allocations();
-  const Change change = {v1::OPERATION_KIND_DOWNLOAD_PROVISION, record.vm.name(),
-                         request.request_id(), request.initiator(), false, ""};
+  const Change change = {v1::OPERATION_KIND_DOWNLOAD_PROVISION,
+                         record.vm.name(),
+                         request.request_id(),
+                         request.initiator(),
+                         false,
+                         ""};
   return BeginNew(record, change, record.vm.name(), std::move(admit), request);
 }
 
@@ -196,8 +199,7 @@ absl::StatusOr<MachineRecord> Requests::MakeCopy(const v1::CloneVirtualMachineRe
   return copy;
 }
 
-absl::StatusOr<Requests::Operation> Requests::Clone(
-    const v1::CloneVirtualMachineRequest& request) {
+absl::StatusOr<Requests::Operation> Requests::Clone(const v1::CloneVirtualMachineRequest& request) {
   RETURN_IF_ERROR(CheckRequestId(request.request_id()));
   ASSIGN_OR_RETURN(const std::string source_id, VirtualMachineId(request.name()));
   ASSIGN_OR_RETURN(const std::optional<Operation> first,
@@ -208,7 +210,7 @@ absl::StatusOr<Requests::Operation> Requests::Clone(
   }
   if (!request.display_name().empty()) RETURN_IF_ERROR(CheckDisplayName(request.display_name()));
   const Change change = {v1::OPERATION_KIND_CLONE, request.name(), request.request_id(),
-                         request.initiator(), false, ""};
+                         request.initiator(),      false,          ""};
   ASSIGN_OR_RETURN(const MachineRecord source, shop_.machines.store().Get(source_id));
   RETURN_IF_ERROR(Check(change, source).status());
   RETURN_IF_ERROR(CheckRoomForOneMore());

@@ -35,8 +35,12 @@ VirtualMachine::State SettledState(const MachineRecord& record,
   }
   *detail = domain->detail;
   switch (domain->state) {
-    case DomainState::kRunning:
     case DomainState::kPaused:
+      if (detail->empty() && !record.vm.paused() && !record.vm.paused_by_lock()) {
+        *detail = "its CPUs stand still, and neither an admin nor a lock asked for it";
+      }
+      return VirtualMachine::STATE_RUNNING;
+    case DomainState::kRunning:
       return VirtualMachine::STATE_RUNNING;
     case DomainState::kSaved:
       return VirtualMachine::STATE_SUSPENDED;
@@ -79,8 +83,13 @@ MachineRecord RecordOf(const Domain& domain) {
 Reconciler::Reconciler(Database& database, Machines& machines, Hypervisor& hypervisor,
                        Outbox& outbox, ConsoleHub& consoles, const MachineFiles& files,
                        std::function<void(const std::string& id)> enforce)
-    : database_(database), machines_(machines), hypervisor_(hypervisor), outbox_(outbox),
-      consoles_(consoles), files_(files), enforce_(std::move(enforce)) {}
+    : database_(database),
+      machines_(machines),
+      hypervisor_(hypervisor),
+      outbox_(outbox),
+      consoles_(consoles),
+      files_(files),
+      enforce_(std::move(enforce)) {}
 
 void Reconciler::Observe(const std::string& id) {
   if (machines_.store().Get(id).ok()) Compare(id, hypervisor_.Get(id));

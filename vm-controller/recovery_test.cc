@@ -42,7 +42,9 @@ TEST_F(RecoveryTest, AStartGoesOnFromEachOfItsSteps) {
       SCOPED_TRACE(std::string(step) + (created ? " after it was created" : ""));
       const std::string id = Provision(NewUuid().substr(0, 8));
       End();
-      if (created) ASSERT_TRUE(hypervisor_.StartPaused(id, StartFrom::kBoot).ok());
+      if (created) {
+        ASSERT_TRUE(hypervisor_.StartPaused(id, StartFrom::kBoot).ok());
+      }
 
       EXPECT_TRUE(Recover<v1::StartVirtualMachineRequest>(v1::OPERATION_KIND_START, id, step).ok());
 
@@ -80,7 +82,9 @@ TEST_F(RecoveryTest, ASuspendIsDoneOrFoundDone) {
   for (const bool saved : {false, true}) {
     const std::string id = Provision(NewUuid().substr(0, 8), /*start=*/true);
     End();
-    if (saved) ASSERT_TRUE(hypervisor_.Save(id).ok());
+    if (saved) {
+      ASSERT_TRUE(hypervisor_.Save(id).ok());
+    }
 
     EXPECT_TRUE(
         Recover<v1::SuspendVirtualMachineRequest>(v1::OPERATION_KIND_SUSPEND, id, "save").ok());
@@ -94,7 +98,9 @@ TEST_F(RecoveryTest, AResumeGoesOnWhetherTheStateWasLoadedOrNot) {
     const std::string id = Provision(NewUuid().substr(0, 8), /*start=*/true);
     ASSERT_TRUE(Outcome(Do(v1::OPERATION_KIND_SUSPEND, id)).ok());
     End();
-    if (loaded) ASSERT_TRUE(hypervisor_.StartPaused(id, StartFrom::kSavedState).ok());
+    if (loaded) {
+      ASSERT_TRUE(hypervisor_.StartPaused(id, StartFrom::kSavedState).ok());
+    }
 
     EXPECT_TRUE(
         Recover<v1::ResumeVirtualMachineRequest>(v1::OPERATION_KIND_RESUME, id, "create").ok());
@@ -115,7 +121,9 @@ TEST_F(RecoveryTest, ADeleteIsFinishedFromEachOfItsSteps) {
   for (const bool undefined : {false, true}) {
     const std::string id = Provision(NewUuid().substr(0, 8));
     End();
-    if (undefined) ASSERT_TRUE(hypervisor_.Undefine(id).ok());
+    if (undefined) {
+      ASSERT_TRUE(hypervisor_.Undefine(id).ok());
+    }
 
     EXPECT_TRUE(Recover<v1::DeleteVirtualMachineRequest>(v1::OPERATION_KIND_DELETE, id,
                                                          undefined ? "discard" : "undefine")

@@ -43,8 +43,7 @@ absl::StatusOr<Verdict> Requests::Check(const Change& change, const MachineRecor
   const VirtualMachine& vm = record.vm;
   if (!change.etag.empty() && change.etag != vm.etag()) {
     return Error(ErrorInfo::REASON_STALE_ETAG,
-                 absl::StrCat(vm.name(), " has changed since it was read"),
-                 {{"etag", vm.etag()}});
+                 absl::StrCat(vm.name(), " has changed since it was read"), {{"etag", vm.etag()}});
   }
   if (!vm.current_operation().empty() && !TakesOver(change, vm)) return Busy(vm);
   ASSIGN_OR_RETURN(const Verdict verdict, CheckTransition(change.kind, vm, change.force));
@@ -135,8 +134,8 @@ absl::StatusOr<Requests::Operation> Requests::Begin(const Change& change, const 
 }
 
 absl::StatusOr<VirtualMachine> Requests::Update(const v1::UpdateVirtualMachineRequest& request) {
-  ASSIGN_OR_RETURN(const std::string vm_id, VirtualMachineId(request.virtual_machine().name(),
-                                                             "virtual_machine.name"));
+  ASSIGN_OR_RETURN(const std::string vm_id,
+                   VirtualMachineId(request.virtual_machine().name(), "virtual_machine.name"));
   RETURN_IF_ERROR(CheckUpdateMask(request));
   RETURN_IF_ERROR(shop_.machines.Change(vm_id, [&](MachineRecord& record) {
     for (const std::string& path : request.update_mask().paths()) {

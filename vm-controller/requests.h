@@ -7,10 +7,10 @@
 
 #include "absl/status/statusor.h"
 #include "google/longrunning/operations.pb.h"
+#include "virmo/v1/virtual_machine_service.pb.h"
 #include "vm-controller/operation_runner.h"
 #include "vm-controller/policy_reporter.h"
 #include "vm-controller/state_machine.h"
-#include "virmo/v1/virtual_machine_service.pb.h"
 
 namespace virmo::vm_controller {
 

@@ -60,9 +60,9 @@ INSTANTIATE_TEST_SUITE_P(AllStates, StateMachineTest,
                          testing::Combine(testing::Values(10, 20, 30, 40, 50, 60, 70, 80, 90, 100,
                                                           110, 120),
                                           testing::Bool()),
-                         [](const auto& info) {
-                           return "State" + std::to_string(std::get<0>(info.param)) +
-                                  (std::get<1>(info.param) ? "Forced" : "");
+                         [](const auto& given) {
+                           return "State" + std::to_string(std::get<0>(given.param)) +
+                                  (std::get<1>(given.param) ? "Forced" : "");
                          });
 
 TEST(StateMachineTest, PauseIsAboutARunningMachineOnly) {

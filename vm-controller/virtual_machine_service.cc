@@ -57,9 +57,9 @@ grpc::Status Follow(grpc::ServerContext& context, typename Broadcast<Event>::Sub
 
 }  // namespace
 
-grpc::Status VirtualMachineServiceImpl::GetVirtualMachine(grpc::ServerContext*,
-                                                          const v1::GetVirtualMachineRequest* request,
-                                                          v1::VirtualMachine* response) {
+grpc::Status VirtualMachineServiceImpl::GetVirtualMachine(
+    grpc::ServerContext*, const v1::GetVirtualMachineRequest* request,
+    v1::VirtualMachine* response) {
   const absl::StatusOr<std::string> id = VirtualMachineId(request->name());
   if (!id.ok()) return ToGrpc(id.status());
   return Answer(controller_.machines().Get(*id), response);
@@ -119,12 +119,11 @@ grpc::Status VirtualMachineServiceImpl::WatchOperations(
       if (!writer->Write(message)) return grpc::Status::OK;
     }
   }
-  return Follow<v1::OperationEvent>(*context, events, *writer,
-                                    [](const v1::OperationEvent& event) {
-                                      v1::WatchOperationsResponse message;
-                                      *message.mutable_event() = event;
-                                      return message;
-                                    });
+  return Follow<v1::OperationEvent>(*context, events, *writer, [](const v1::OperationEvent& event) {
+    v1::WatchOperationsResponse message;
+    *message.mutable_event() = event;
+    return message;
+  });
 }
 
 grpc::Status VirtualMachineServiceImpl::CreateVirtualMachine(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "vm-controller/controller.h"
 #include "virmo/v1/virtual_machine_service.grpc.pb.h"
+#include "vm-controller/controller.h"
 
 namespace virmo::vm_controller {
 

@@ -96,8 +96,8 @@ int OnProgress(void* argument, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return request.status.ok() ? 0 : 1;
 }
 
-Curl MakeCurl(const std::string& uri, const std::string& ca_file, int64_t offset,
-              Request& request, char* error) {
+Curl MakeCurl(const std::string& uri, const std::string& ca_file, int64_t offset, Request& request,
+              char* error) {
   Curl curl(curl_easy_init(), curl_easy_cleanup);
   request.curl = curl.get();
   curl_easy_setopt(curl.get(), CURLOPT_URL, uri.c_str());

@@ -58,8 +58,8 @@ class ImageStore::Claim {
 
   bool Try(absl::Duration timeout) {
     MutexLock lock(store_.mutex_);
-    held_ = lock.WaitFor(store_.changed_, timeout,
-                         [&] { return store_.claimed_.count(sha256_) == 0; });
+    held_ =
+        lock.WaitFor(store_.changed_, timeout, [&] { return store_.claimed_.count(sha256_) == 0; });
     if (held_) store_.claimed_.insert(sha256_);
     return held_;
   }
@@ -170,10 +170,10 @@ absl::Status ImageStore::FetchPart(const v1::Package& package, int64_t offset,
       known_total = total;
       RETURN_IF_ERROR(CheckRoom(total - durable));
     }
-    RETURN_IF_ERROR(database_.Execute(
-        "INSERT INTO images (sha256, durable) VALUES (?1, ?2)"
-        " ON CONFLICT (sha256) DO UPDATE SET durable = ?2, complete = 0",
-        {package.sha256(), durable}));
+    RETURN_IF_ERROR(
+        database_.Execute("INSERT INTO images (sha256, durable) VALUES (?1, ?2)"
+                          " ON CONFLICT (sha256) DO UPDATE SET durable = ?2, complete = 0",
+                          {package.sha256(), durable}));
     FaultPoint("provision.chunk");
     on_progress(durable, total);
     return absl::OkStatus();

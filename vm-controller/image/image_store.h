@@ -10,9 +10,9 @@
 #include "absl/status/statusor.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
+#include "virmo/v1/virtual_machine.pb.h"
 #include "vm-controller/image/fetcher.h"
 #include "vm-controller/image/qemu_img.h"
-#include "virmo/v1/virtual_machine.pb.h"
 
 namespace virmo::vm_controller {
 

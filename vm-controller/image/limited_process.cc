@@ -44,8 +44,7 @@ void SetLimit(int resource, int64_t value) {
   setrlimit(static_cast<__rlimit_resource>(resource), &limit);
 }
 
-[[noreturn]] void RunChild(const ChildPlan& plan, const Pipes& pipes,
-                           const ProcessLimits& limits) {
+[[noreturn]] void RunChild(const ChildPlan& plan, const Pipes& pipes, const ProcessLimits& limits) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   sigset_t none;

@@ -56,10 +56,10 @@ absl::Status PackageFile::CheckSize(int64_t size) const {
                  {{"expected_bytes", absl::StrCat(job_.expected_size)}});
   }
   if (job_.max_size > 0 && size > job_.max_size) {
-    return Error(ErrorInfo::REASON_PACKAGE_INVALID,
-                 absl::StrCat("the package is larger than the ", job_.max_size,
-                              " bytes that are allowed"),
-                 {{"max_bytes", absl::StrCat(job_.max_size)}});
+    return Error(
+        ErrorInfo::REASON_PACKAGE_INVALID,
+        absl::StrCat("the package is larger than the ", job_.max_size, " bytes that are allowed"),
+        {{"max_bytes", absl::StrCat(job_.max_size)}});
   }
   return absl::OkStatus();
 }
@@ -96,11 +96,10 @@ absl::Status PackageFile::Sync() {
 absl::Status PackageFile::Finish() {
   RETURN_IF_ERROR(Sync());
   if (job_.expected_size == 0 || size_ == job_.expected_size) return absl::OkStatus();
-  return Error(ErrorInfo::REASON_PACKAGE_INVALID,
-               absl::StrCat("the package is truncated: ", size_, " bytes of ",
-                            job_.expected_size),
-               {{"expected_bytes", absl::StrCat(job_.expected_size)},
-                {"bytes", absl::StrCat(size_)}});
+  return Error(
+      ErrorInfo::REASON_PACKAGE_INVALID,
+      absl::StrCat("the package is truncated: ", size_, " bytes of ", job_.expected_size),
+      {{"expected_bytes", absl::StrCat(job_.expected_size)}, {"bytes", absl::StrCat(size_)}});
 }
 
 }  // namespace virmo::vm_controller

@@ -32,10 +32,9 @@ absl::StatusOr<Json> Info(const std::string& path, ImageFormat format, bool unpr
   ProcessLimits limits;
   limits.unprivileged = unprivileged;
   // -U: a disk of ours may be open in QEMU.
-  ASSIGN_OR_RETURN(const std::string text,
-                   RunLimited({"qemu-img", "info", "-U", "--output=json", "-f",
-                               FormatName(format), path},
-                              limits));
+  ASSIGN_OR_RETURN(const std::string text, RunLimited({"qemu-img", "info", "-U", "--output=json",
+                                                       "-f", FormatName(format), path},
+                                                      limits));
   Json info = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!info.is_object() || !info["virtual-size"].is_number_integer()) {
     return Error(ErrorInfo::REASON_INTERNAL, "qemu-img answered what is not JSON of an image");

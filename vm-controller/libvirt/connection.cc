@@ -51,7 +51,8 @@ EventLoop::EventLoop() {
   SilenceLibvirt();
   virEventRegisterDefaultImpl();
   // Without a timer the loop would sleep until the next event, and not see `stop_`.
-  timer_ = virEventAddTimeout(-1, [](int, void*) {}, nullptr, nullptr);
+  timer_ = virEventAddTimeout(
+      -1, [](int, void*) {}, nullptr, nullptr);
   thread_ = std::thread([this] {
     while (!stop_) virEventRunDefaultImpl();
   });
@@ -142,9 +143,9 @@ bool Connection::Open() {
 void Connection::RegisterEvents(virConnectPtr connect) {
   virConnectRegisterCloseCallback(connect, &Connection::OnClosed, this, nullptr);
   virConnectSetKeepAlive(connect, kKeepAliveSeconds, kKeepAliveCount);
-  callback_ = virConnectDomainEventRegisterAny(
-      connect, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-      VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnLifecycle), this, nullptr);
+  callback_ = virConnectDomainEventRegisterAny(connect, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                               VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnLifecycle),
+                                               this, nullptr);
 }
 
 void Connection::Drop(const std::string& why) {

@@ -49,13 +49,28 @@ int MakeDisk() {
 }
 
 pid_t Spawn(const std::string& emulator, int disk) {
-  const std::string drive =
-      absl::StrCat("file=/proc/", getpid(), "/fd/", disk,
-                   ",format=raw,if=none,id=d,readonly=on,file.locking=off");
-  std::vector<std::string> words = {
-      emulator, "-accel", "kvm", "-machine", "q35", "-cpu", "max", "-m", "16", "-nodefaults",
-      "-no-user-config", "-display", "none", "-no-reboot", "-device",
-      "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", drive, "-device", "virtio-blk-pci,drive=d"};
+  const std::string drive = absl::StrCat("file=/proc/", getpid(), "/fd/", disk,
+                                         ",format=raw,if=none,id=d,readonly=on,file.locking=off");
+  std::vector<std::string> words = {emulator,
+                                    "-accel",
+                                    "kvm",
+                                    "-machine",
+                                    "q35",
+                                    "-cpu",
+                                    "max",
+                                    "-m",
+                                    "16",
+                                    "-nodefaults",
+                                    "-no-user-config",
+                                    "-display",
+                                    "none",
+                                    "-no-reboot",
+                                    "-device",
+                                    "isa-debug-exit,iobase=0xf4,iosize=4",
+                                    "-drive",
+                                    drive,
+                                    "-device",
+                                    "virtio-blk-pci,drive=d"};
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -69,8 +69,7 @@ int StartAndPause(virDomainPtr domain) {
 }
 
 absl::Status Unsupported(const std::string& what) {
-  return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED,
-               absl::StrCat("this hypervisor cannot ", what));
+  return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED, absl::StrCat("this hypervisor cannot ", what));
 }
 
 }  // namespace
@@ -78,9 +77,15 @@ absl::Status Unsupported(const std::string& what) {
 LibvirtHypervisor::LibvirtHypervisor(Options options, HypervisorObserver& observer)
     : options_(std::move(options)), connection_(options_.uri, observer) {}
 
-absl::Status LibvirtHypervisor::Failed(const std::string& action) {
-  if (LastErrorIsConnectionLoss()) connection_.Suspect();
-  return LibvirtError(action);
+absl::Status LibvirtHypervisor::Failed(virConnectPtr connect, const std::string& action) {
+  const absl::Status status = LibvirtError(action);
+  if (ReasonOf(status) != v1::ErrorInfo::REASON_HYPERVISOR_UNAVAILABLE) return status;
+  if (virConnectIsAlive(connect) != 1) {
+    connection_.Suspect();
+    return status;
+  }
+  // Something behind the hypervisor could not be reached, a log daemon say.
+  return Error(v1::ErrorInfo::REASON_HYPERVISOR_FAILED, std::string(status.message()));
 }
 
 // Does `call` unless `goal` is reached; a failure counts only if the goal is not reached after
@@ -91,11 +96,11 @@ absl::Status LibvirtHypervisor::Act(const std::string& what, const std::string& 
   ASSIGN_OR_RETURN(const ConnectPtr connect, connection_.Get());
   const std::string action = absl::StrCat(what, " domain ", DomainName(id));
   const DomainPtr domain(virDomainLookupByUUIDString(connect.get(), id.c_str()));
-  if (domain == nullptr) return Failed(action);
+  if (domain == nullptr) return Failed(connect.get(), action);
   std::string ignored;
   if (goal(StateOf(domain.get(), &ignored))) return absl::OkStatus();
   if (call(domain.get()) == 0) return absl::OkStatus();
-  return ReadBack(id, goal, Failed(action));
+  return ReadBack(id, goal, Failed(connect.get(), action));
 }
 
 absl::Status LibvirtHypervisor::ReadBack(const std::string& id, const Goal& goal,
@@ -110,7 +115,7 @@ absl::Status LibvirtHypervisor::ReadBack(const std::string& id, const Goal& goal
 
 absl::StatusOr<Domain> LibvirtHypervisor::Describe(virDomainPtr handle) {
   char* xml = virDomainGetXMLDesc(handle, 0);
-  if (xml == nullptr) return Failed("describe a domain");
+  if (xml == nullptr) return Failed(virDomainGetConnect(handle), "describe a domain");
   ASSIGN_OR_RETURN(Domain domain, ReadDomainXml(TakeText(xml)));
   domain.state = StateOf(handle, &domain.detail);
   if (!IsStarted(domain.state)) {
@@ -128,15 +133,18 @@ absl::StatusOr<std::vector<Domain>> LibvirtHypervisor::List() {
   ASSIGN_OR_RETURN(const ConnectPtr connect, connection_.Get());
   virDomainPtr* handles = nullptr;
   const int count = virConnectListAllDomains(connect.get(), &handles, 0);
-  if (count < 0) return Failed("list domains");
+  if (count < 0) return Failed(connect.get(), "list domains");
   std::vector<Domain> domains;
   absl::Status status;
   for (int i = 0; i < count; ++i) {
     const DomainPtr handle(handles[i]);
     absl::StatusOr<Domain> domain = Describe(handle.get());
     // One may be undefined while we look; any other failure makes the list unfit to rely on.
-    if (domain.ok()) domains.push_back(*std::move(domain));
-    else if (ReasonOf(domain.status()) != v1::ErrorInfo::REASON_VM_NOT_FOUND) status = domain.status();
+    if (domain.ok()) {
+      domains.push_back(*std::move(domain));
+    } else if (ReasonOf(domain.status()) != v1::ErrorInfo::REASON_VM_NOT_FOUND) {
+      status = domain.status();
+    }
   }
   free(handles);
   RETURN_IF_ERROR(status);
@@ -146,7 +154,9 @@ absl::StatusOr<std::vector<Domain>> LibvirtHypervisor::List() {
 absl::StatusOr<Domain> LibvirtHypervisor::Get(const std::string& id) {
   ASSIGN_OR_RETURN(const ConnectPtr connect, connection_.Get());
   const DomainPtr domain(virDomainLookupByUUIDString(connect.get(), id.c_str()));
-  if (domain == nullptr) return Failed(absl::StrCat("find domain ", DomainName(id)));
+  if (domain == nullptr) {
+    return Failed(connect.get(), absl::StrCat("find domain ", DomainName(id)));
+  }
   return Describe(domain.get());
 }
 
@@ -171,10 +181,9 @@ absl::StatusOr<Platform> LibvirtHypervisor::FindPlatform() {
 absl::Status LibvirtHypervisor::Define(const DomainSpec& spec) {
   ASSIGN_OR_RETURN(const Platform platform, FindPlatform());
   ASSIGN_OR_RETURN(const ConnectPtr connect, connection_.Get());
-  const DomainPtr domain(
-      virDomainDefineXML(connect.get(), WriteDomainXml(spec, platform).c_str()));
+  const DomainPtr domain(virDomainDefineXML(connect.get(), WriteDomainXml(spec, platform).c_str()));
   if (domain != nullptr) return absl::OkStatus();
-  return Failed(absl::StrCat("define domain ", DomainName(spec.id)));
+  return Failed(connect.get(), absl::StrCat("define domain ", DomainName(spec.id)));
 }
 
 absl::Status LibvirtHypervisor::Undefine(const std::string& id) {
@@ -183,17 +192,24 @@ absl::Status LibvirtHypervisor::Undefine(const std::string& id) {
   const auto gone = [&](const absl::Status& status) {
     return ReasonOf(status) == v1::ErrorInfo::REASON_VM_NOT_FOUND ? absl::OkStatus() : status;
   };
-  if (domain == nullptr) return gone(Failed("find a domain"));
+  if (domain == nullptr) return gone(Failed(connect.get(), "find a domain"));
   unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
   if (!IsTestDriver(domain.get())) flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
   if (virDomainUndefineFlags(domain.get(), flags) == 0) return absl::OkStatus();
-  return gone(Failed(absl::StrCat("undefine domain ", DomainName(id))));
+  return gone(Failed(connect.get(), absl::StrCat("undefine domain ", DomainName(id))));
 }
 
 absl::Status LibvirtHypervisor::StartPaused(const std::string& id, StartFrom from) {
+  if (from == StartFrom::kSavedState) {
+    ASSIGN_OR_RETURN(const Domain domain, Get(id));
+    if (IsStarted(domain.state)) return absl::OkStatus();
+    if (!IsSaved(domain.state)) {
+      return Error(v1::ErrorInfo::REASON_HYPERVISOR_FAILED,
+                   absl::StrCat("domain ", DomainName(id), " has no saved state"));
+    }
+  }
   return Act("start", id, IsStarted, [&](virDomainPtr domain) {
     const bool saved = virDomainHasManagedSaveImage(domain, 0) == 1;
-    if (from == StartFrom::kSavedState && !saved) return -1;
     if (from == StartFrom::kBoot && saved && virDomainManagedSaveRemove(domain, 0) != 0) return -1;
     if (IsTestDriver(domain)) return StartAndPause(domain);
     return virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED);
@@ -225,8 +241,8 @@ absl::Status LibvirtHypervisor::CheckSaveRoom(const std::string& id) {
   if (options_.save_directory.empty()) return absl::OkStatus();
   if (statvfs(options_.save_directory.c_str(), &info) != 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Domain domain, Get(id));
-  const int64_t free_mib = static_cast<int64_t>(info.f_bavail) *
-                           static_cast<int64_t>(info.f_frsize) / (1 << 20);
+  const int64_t free_mib =
+      static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize) / (1 << 20);
   const int64_t needed_mib = domain.memory_mib + options_.storage_reserve_mib;
   if (free_mib >= needed_mib) return absl::OkStatus();
   return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
@@ -247,7 +263,7 @@ absl::Status LibvirtHypervisor::SetLinks(virDomainPtr domain, Access access) {
   const std::string xml = TakeText(virDomainGetXMLDesc(domain, 0));
   for (const std::string& nic : InterfacesWithLink(xml, access == Access::kOpen)) {
     if (virDomainUpdateDeviceFlags(domain, nic.c_str(), VIR_DOMAIN_AFFECT_LIVE) != 0) {
-      return Failed("set the link of a network interface");
+      return Failed(virDomainGetConnect(domain), "set the link of a network interface");
     }
   }
   return absl::OkStatus();
@@ -257,12 +273,13 @@ absl::Status LibvirtHypervisor::SetAgent(virDomainPtr domain, Access access) {
   const std::string channel = AgentChannel(TakeText(virDomainGetXMLDesc(domain, 0)));
   const bool attached = !channel.empty();
   if (attached == (access == Access::kOpen)) return absl::OkStatus();
-  const int done = attached ? virDomainDetachDeviceFlags(domain, channel.c_str(),
-                                                         VIR_DOMAIN_AFFECT_LIVE)
-                            : virDomainAttachDeviceFlags(domain, NewAgentChannel().c_str(),
-                                                         VIR_DOMAIN_AFFECT_LIVE);
-  return done == 0 ? absl::OkStatus()
-                   : Failed(attached ? "detach the guest agent" : "attach the guest agent");
+  const int done =
+      attached
+          ? virDomainDetachDeviceFlags(domain, channel.c_str(), VIR_DOMAIN_AFFECT_LIVE)
+          : virDomainAttachDeviceFlags(domain, NewAgentChannel().c_str(), VIR_DOMAIN_AFFECT_LIVE);
+  if (done == 0) return absl::OkStatus();
+  return Failed(virDomainGetConnect(domain),
+                attached ? "detach the guest agent" : "attach the guest agent");
 }
 
 AccessReport LibvirtHypervisor::SetAccess(const std::string& id, Access access) {
@@ -270,7 +287,8 @@ AccessReport LibvirtHypervisor::SetAccess(const std::string& id, Access access) 
   if (!connect.ok()) return {connect.status(), connect.status()};
   const DomainPtr domain(virDomainLookupByUUIDString(connect->get(), id.c_str()));
   if (domain == nullptr) {
-    const absl::Status status = Failed(absl::StrCat("find domain ", DomainName(id)));
+    const absl::Status status =
+        Failed(connect->get(), absl::StrCat("find domain ", DomainName(id)));
     return {status, status};
   }
   if (IsTestDriver(domain.get())) {

@@ -9,10 +9,10 @@
 #include <string>
 
 #include "services/runtime/mutex.h"
+#include "virmo/config/v1/vm_controller_config.pb.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/libvirt/connection.h"
 #include "vm-controller/libvirt/domain_xml.h"
-#include "virmo/config/v1/vm_controller_config.pb.h"
 
 namespace virmo::vm_controller {
 
@@ -55,7 +55,7 @@ class LibvirtHypervisor : public Hypervisor {
   absl::Status Act(const std::string& what, const std::string& id, const Goal& goal,
                    const Call& call);
   absl::Status ReadBack(const std::string& id, const Goal& goal, const absl::Status& error);
-  absl::Status Failed(const std::string& action);
+  absl::Status Failed(virConnectPtr connect, const std::string& action);
   absl::StatusOr<Domain> Describe(virDomainPtr domain);
   absl::Status SetLinks(virDomainPtr domain, Access access);
   absl::Status SetAgent(virDomainPtr domain, Access access);

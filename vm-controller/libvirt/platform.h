@@ -4,8 +4,8 @@
 #include <libvirt/libvirt.h>
 
 #include "absl/status/statusor.h"
-#include "vm-controller/libvirt/domain_xml.h"
 #include "virmo/v1/virtual_machine.pb.h"
+#include "vm-controller/libvirt/domain_xml.h"
 
 namespace virmo::vm_controller {
 

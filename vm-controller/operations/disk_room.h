@@ -15,8 +15,8 @@ namespace virmo::vm_controller {
 inline absl::Status CheckDiskRoom(const Workshop& shop, int64_t bytes) {
   struct statvfs info;
   if (statvfs(shop.files.Root().c_str(), &info) != 0) return absl::OkStatus();
-  const int64_t free_mib = static_cast<int64_t>(info.f_bavail) *
-                           static_cast<int64_t>(info.f_frsize) / (1 << 20);
+  const int64_t free_mib =
+      static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize) / (1 << 20);
   const int64_t needed_mib = bytes / (1 << 20) + shop.config.storage_reserve_mib();
   if (free_mib >= needed_mib) return absl::OkStatus();
   return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,

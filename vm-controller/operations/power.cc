@@ -31,8 +31,10 @@ absl::Status CutPower(const Job& job) {
 }
 
 absl::StatusOr<bool> IsOff(const Job& job) {
-  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
-  return !IsStarted(domain);
+  const absl::StatusOr<Domain> domain = job.shop.hypervisor.Get(job.vm_id);
+  if (ReasonOf(domain.status()) == v1::ErrorInfo::REASON_VM_NOT_FOUND) return true;
+  RETURN_IF_ERROR(domain.status());
+  return !IsStarted(*domain);
 }
 
 // A guest that stands still cannot obey. An admin's pause is ended for it; a lock's is not.
@@ -130,8 +132,8 @@ Plan MakeStopPlan(Job& job, bool force, bool force_after_timeout, absl::Duration
     plan.steps = {{"destroy", [&job] { return CutPower(job); }}};
   } else {
     // From the acceptance on, also after a restart of ours.
-    const absl::Time accepted = absl::FromUnixMicros(
-        google::protobuf::util::TimeUtil::TimestampToMicroseconds(
+    const absl::Time accepted =
+        absl::FromUnixMicros(google::protobuf::util::TimeUtil::TimestampToMicroseconds(
             job.entry.metadata.create_time()));
     const Patience patience = {accepted + timeout, force_after_timeout};
     plan.steps = {{"wake", [&job] { return Wake(job); }},

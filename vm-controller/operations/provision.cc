@@ -7,12 +7,12 @@
 #include "services/runtime/files.h"
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
+#include "virmo/v1/virtual_machine_service.pb.h"
 #include "vm-controller/allocation.h"
 #include "vm-controller/operation_plan.h"
 #include "vm-controller/operations/disk_room.h"
 #include "vm-controller/operations/launch.h"
 #include "vm-controller/operations/remove.h"
-#include "virmo/v1/virtual_machine_service.pb.h"
 
 namespace virmo::vm_controller {
 namespace {
@@ -33,8 +33,7 @@ absl::Status Fetch(const Job& job, const v1::Package& package) {
 }
 
 absl::StatusOr<int64_t> DiskBytes(const MachineRecord& record, int64_t image_bytes) {
-  const int64_t wanted =
-      QuantityOf(record.vm.allocations(), v1::RESOURCE_KIND_STORAGE) * kMib;
+  const int64_t wanted = QuantityOf(record.vm.allocations(), v1::RESOURCE_KIND_STORAGE) * kMib;
   if (wanted == 0) return image_bytes;
   if (wanted >= image_bytes) return wanted;
   return Error(v1::ErrorInfo::REASON_PROVISION_FAILED,
@@ -127,9 +126,7 @@ absl::StatusOr<Plan> MakeProvisionPlan(Job& job) {
   plan.on_failure = [](MachineRecord& record) {
     record.vm.set_state(VirtualMachine::STATE_STOPPED);
   };
-  plan.fate_on_failure = [&job] {
-    return IsMade(job) ? Plan::Fate::kKeep : Plan::Fate::kRemove;
-  };
+  plan.fate_on_failure = [&job] { return IsMade(job) ? Plan::Fate::kKeep : Plan::Fate::kRemove; };
   return plan;
 }
 
