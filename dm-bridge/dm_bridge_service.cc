@@ -32,8 +32,8 @@ grpc::Status DmBridgeService::ListAccounts(grpc::ServerContext* /*context*/,
 grpc::Status DmBridgeService::GetNode(grpc::ServerContext* /*context*/,
                                       const v1::GetNodeRequest* request, v1::Node* response) {
   view_.OnCommands();
-  return ToGrpc(ReadNode(request->uri(), request->recursive() ? Tree::kLimits.max_depth : 1,
-                         *response));
+  return ToGrpc(
+      ReadNode(request->uri(), request->recursive() ? Tree::kLimits.max_depth : 1, *response));
 }
 
 // Reads a node and `depth` levels below it. What cannot be told below the first is noted there.

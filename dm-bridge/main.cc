@@ -116,12 +116,12 @@ absl::StatusOr<Channels> MakeChannels(const config::v1::DmBridgeConfig& config) 
 absl::StatusOr<std::unique_ptr<NotificationListener>> Listen(
     const config::v1::DmBridgeConfig& config, AccountStore& accounts, ClientSet& clients) {
   if (config.notification_address().empty()) return nullptr;
-  return NotificationListener::Start(
-      config.notification_address(), accounts,
-      [&clients](const NotificationGate::Accepted& accepted) {
-        clients.OnNotified(accepted.server_id, {.session_id = accepted.session_id,
-                                                .resync_nonce = accepted.resync_nonce});
-      });
+  return NotificationListener::Start(config.notification_address(), accounts,
+                                     [&clients](const NotificationGate::Accepted& accepted) {
+                                       clients.OnNotified(accepted.server_id,
+                                                          {.session_id = accepted.session_id,
+                                                           .resync_nonce = accepted.resync_nonce});
+                                     });
 }
 
 // Every object of the process is made here, in order of dependency, and nowhere else.
@@ -148,9 +148,8 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   RETURN_IF_ERROR(MountAll(config, accounts, view, settings, provisions, tree));
   AlertRelay alerts(
       channels.alert_emitter,
-      {.route = [&](const v1::Alert& alert) {
-         return Route(alert, config, settings, view, clients);
-       },
+      {.route =
+           [&](const v1::Alert& alert) { return Route(alert, config, settings, view, clients); },
        .on_pending = [&](const std::string& server_id) { clients.OnAlertsPending(server_id); },
        .on_service = [&](const absl::Status& s) { Report(*process, "alert-emitter", s); }});
   // Their sessions end before what they use does.
@@ -174,9 +173,10 @@ int main(int argc, char** argv) {
   virmo::config::v1::DmBridgeConfig config = virmo::dm_bridge::Defaults();
   const virmo::Program program = {
       .name = "dm-bridge",
-      .description = "The device's OMA DM client: runs DM sessions with the management servers, "
-                     "shows them the virtual machines as a management tree, carries out what they "
-                     "ask for and delivers alerts."};
+      .description =
+          "The device's OMA DM client: runs DM sessions with the management servers, "
+          "shows them the virtual machines as a management tree, carries out what they "
+          "ask for and delivers alerts."};
   return virmo::RunProgram(argc, argv, program, config,
                            [&] { return virmo::dm_bridge::Run(config); });
 }

@@ -44,8 +44,7 @@ absl::Status CheckAddress(absl::string_view url) {
   if (plain && (host == "localhost" || host == "::1" || host == "127.0.0.1")) {
     return absl::OkStatus();
   }
-  return InvalidField("address",
-                      absl::StrCat("plain http is for loopback only, use https: ", url));
+  return InvalidField("address", absl::StrCat("plain http is for loopback only, use https: ", url));
 }
 
 absl::Status CheckAccount(const config::v1::DmAccount& account) {
@@ -76,9 +75,8 @@ Schema AccountStore::GetSchema() {
 absl::Status AccountStore::Import(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string content, ReadFile(path, 1 << 20));
   const std::string fingerprint = NameUuid(kFingerprintSpace, content);
-  ASSIGN_OR_RETURN(
-      const std::vector<SqlRow> known,
-      database_.Query("SELECT fingerprint FROM account_file WHERE path = ?1", {path}));
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> known,
+                   database_.Query("SELECT fingerprint FROM account_file WHERE path = ?1", {path}));
   if (!known.empty() && known[0].Text(0) == fingerprint) return absl::OkStatus();
   config::v1::DmAccount account;
   RETURN_IF_ERROR(ReadTextProto(path, account));

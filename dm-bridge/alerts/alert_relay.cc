@@ -24,9 +24,10 @@ AlertRelay::AlertRelay(std::shared_ptr<grpc::Channel> alert_emitter, Callbacks c
     : stub_(v1::AlertService::NewStub(alert_emitter)), callbacks_(std::move(callbacks)) {
   using Response = v1::WatchAlertsResponse;
   watch_ = std::make_unique<WatchClient<Response>>(WatchClient<Response>::Callbacks{
-      .open = [this](grpc::ClientContext* context) {
-        return stub_->WatchAlerts(context, v1::WatchAlertsRequest());
-      },
+      .open =
+          [this](grpc::ClientContext* context) {
+            return stub_->WatchAlerts(context, v1::WatchAlertsRequest());
+          },
       .on_message = [this](const Response& response) { OnMessage(response); },
       .on_break = [this](const absl::Status& status) { callbacks_.on_service(status); }});
 }
@@ -112,8 +113,7 @@ void AlertRelay::Acknowledge(const std::string& alert_id) {
   request.set_alert_id(alert_id);
   const auto stored = Invoke(*stub_, &v1::AlertService::Stub::AcknowledgeAlert, request);
   if (stored.ok() || absl::IsNotFound(stored.status())) return Remove(alert_id);
-  spdlog::warn("acknowledgement waits alert={} cause=\"{}\"", alert_id,
-               stored.status().message());
+  spdlog::warn("acknowledgement waits alert={} cause=\"{}\"", alert_id, stored.status().message());
 }
 
 void AlertRelay::Reject(const std::string& alert_id, const std::string& error) {

@@ -26,7 +26,7 @@ syncml::GenericAlert MakeGenericAlert(const v1::Alert& alert);
 // from alert-emitter. Thread-safe.
 class AlertRelay {
  public:
-  static constexpr int kMaxAttempts = 5;     // Then it is parked.
+  static constexpr int kMaxAttempts = 5;  // Then it is parked.
   static constexpr size_t kMaxPerPackage = 100;
 
   struct Callbacks {

@@ -63,7 +63,10 @@ class DmClient::Host : public SessionHost {
   void OnAlertAnswered(const std::string& alert_id, syncml::StatusCode code) override {
     client_.environment_.alerts.OnAnswered(alert_id, code);
   }
-  void OnCommands() override { client_.environment_.view.OnCommands(); }
+  void OnCommands() override {
+    client_.environment_.view.AwaitServices();
+    client_.environment_.view.OnCommands();
+  }
 
  private:
   DmClient& client_;
@@ -107,8 +110,10 @@ absl::StatusOr<v1::Session> DmClient::RunSession() {
   changed_.notify_all();
   lock.Wait(changed_, [&] { return stop_ || ended_ > before; });
   if (ended_ == before) return absl::CancelledError("dm-bridge is stopping");
-  RETURN_IF_ERROR(last_outcome_);
-  return last_;
+  if (last_outcome_.ok()) return last_;
+  const bool refused = ReasonOf(last_outcome_) == v1::ErrorInfo::REASON_UNAUTHENTICATED;
+  return refused ? last_outcome_
+                 : Error(v1::ErrorInfo::REASON_SESSION_FAILED, last_outcome_.message());
 }
 
 v1::Account DmClient::Describe() const {
@@ -141,9 +146,8 @@ DmClient::Wake DmClient::WaitUntilDue(std::optional<SessionRequest>* notified) {
     const bool pending = alerts_pending_;
     const absl::Duration wait =
         std::clamp(NextDueLocked() - absl::Now(), absl::ZeroDuration(), absl::Hours(1));
-    lock.WaitFor(changed_, wait + absl::Milliseconds(1), [&] {
-      return stop_ || asked_ || notified_ || alerts_pending_ != pending;
-    });
+    lock.WaitFor(changed_, wait + absl::Milliseconds(1),
+                 [&] { return stop_ || asked_ || notified_ || alerts_pending_ != pending; });
   }
   if (alerts_pending_ && !asked_ && !notified_) {
     lock.WaitFor(changed_, kCoalesce, [&] { return stop_ || asked_ || notified_; });
@@ -206,8 +210,7 @@ void DmClient::RunOne(const std::optional<SessionRequest>& notified) {
     account_.set_protocol_version("DM/1.2");
     result = RunOnce(notified, &report);
     if (result.outcome.ok()) {
-      const absl::Status saved =
-          environment_.accounts.SaveProtocolVersion(server_id_, "DM/1.2");
+      const absl::Status saved = environment_.accounts.SaveProtocolVersion(server_id_, "DM/1.2");
       if (!saved.ok()) spdlog::warn("version not saved cause=\"{}\"", saved.message());
     } else {
       account_.clear_protocol_version();
@@ -235,15 +238,13 @@ void DmClient::Settle(const v1::Session& report, const absl::Status& outcome) {
   MutexLock lock(mutex_);
   protocol_version_ = VersionOf(account_);
   failures_ = outcome.ok() ? 0 : std::min(failures_ + 1, 16);
-  not_before_ = failures_ == 0
-                    ? absl::InfinitePast()
-                    : now + std::min(kFirstBackOff * (1 << (failures_ - 1)), kLongestBackOff) *
-                                Jitter();
+  not_before_ =
+      failures_ == 0
+          ? absl::InfinitePast()
+          : now + std::min(kFirstBackOff * (1 << (failures_ - 1)), kLongestBackOff) * Jitter();
   if (report.commands() > 0 || unfinished) busy_until_ = now + kBusyTime;
   const absl::Duration pause =
-      now < busy_until_
-          ? kBusyPoll
-          : absl::Seconds(environment_.config.poll_interval_seconds());
+      now < busy_until_ ? kBusyPoll : absl::Seconds(environment_.config.poll_interval_seconds());
   next_poll_ = std::min(now + pause, retry);
   if (more_alerts) alerts_pending_ = true;
   running_ = false;

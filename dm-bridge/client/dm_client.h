@@ -67,8 +67,7 @@ class DmClient {
   void RunOne(const std::optional<SessionRequest>& notified);
   ExchangeResult RunOnce(const std::optional<SessionRequest>& notified, v1::Session* report);
   void Settle(const v1::Session& report, const absl::Status& outcome);
-  SessionSettings MakeSettings(const std::optional<SessionRequest>& notified,
-                               const Nonces& nonces);
+  SessionSettings MakeSettings(const std::optional<SessionRequest>& notified, const Nonces& nonces);
 
   const std::string server_id_;
   Environment environment_;
@@ -80,14 +79,14 @@ class DmClient {
   std::condition_variable changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;
-  bool asked_ ABSL_GUARDED_BY(mutex_) = false;           // By RunSession.
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;  // By RunSession.
   bool alerts_pending_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<SessionRequest> notified_ ABSL_GUARDED_BY(mutex_);
-  int failures_ ABSL_GUARDED_BY(mutex_) = 0;             // In a row.
+  int failures_ ABSL_GUARDED_BY(mutex_) = 0;  // In a row.
   absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time next_poll_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time busy_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;            // Sessions.
+  int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;  // Sessions.
   v1::Session last_ ABSL_GUARDED_BY(mutex_);
   absl::Status last_outcome_ ABSL_GUARDED_BY(mutex_);
   std::string protocol_version_ ABSL_GUARDED_BY(mutex_);

@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kPosts = 3;
 
-absl::StatusOr<std::string> PostPatiently(Transport& transport, const SessionStep& step,
-                                          int posts, absl::Duration pause) {
+absl::StatusOr<std::string> PostPatiently(Transport& transport, const SessionStep& step, int posts,
+                                          absl::Duration pause) {
   const std::string body = syncml::Encode(*step.message, syncml::Encoding::kXml);
   const std::string type(syncml::ContentType(syncml::Encoding::kXml));
   absl::StatusOr<std::string> answer;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/objects/device_view.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "dm-bridge/objects/invoke.h"
 #include "services/runtime/resource_name.h"
@@ -11,6 +13,9 @@ namespace {
 
 // For so long after a write a stream may still bring what was before it.
 constexpr absl::Duration kWriteEcho = absl::Seconds(10);
+
+// So long may a process take to start, or to start again.
+constexpr absl::Duration kComingUp = absl::Seconds(3);
 
 absl::Status NoMachine(const std::string& id) {
   return Error(v1::ErrorInfo::REASON_VM_NOT_FOUND, absl::StrCat("no virtual machine ", id),
@@ -42,71 +47,99 @@ DeviceView::~DeviceView() = default;
 void DeviceView::WatchMachines() {
   using Response = v1::WatchVirtualMachinesResponse;
   machine_watch_ = std::make_unique<WatchClient<Response>>(WatchClient<Response>::Callbacks{
-      .open = [this](grpc::ClientContext* context) {
-        return machines_->WatchVirtualMachines(context, v1::WatchVirtualMachinesRequest());
-      },
-      .on_message = [this](const Response& response) {
-        if (response.has_changed()) {
-          machine_snapshot_.Put(response.changed().name(), response.changed());
-        }
-        if (!response.removed().empty()) machine_snapshot_.Remove(response.removed());
-        if (!response.synchronized()) return;
-        machine_snapshot_.Synchronize();
-        callbacks_.on_service("vm-controller", absl::OkStatus());
-      },
-      .on_break = [this](const absl::Status& status) {
-        machine_snapshot_.Break();
-        callbacks_.on_service("vm-controller", status);
-      }});
+      .open =
+          [this](grpc::ClientContext* context) {
+            return machines_->WatchVirtualMachines(context, v1::WatchVirtualMachinesRequest());
+          },
+      .on_message =
+          [this](const Response& response) {
+            if (response.has_changed()) {
+              machine_snapshot_.Put(response.changed().name(), response.changed());
+            }
+            if (!response.removed().empty()) machine_snapshot_.Remove(response.removed());
+            if (!response.synchronized()) return;
+            machine_snapshot_.Synchronize();
+            SetLive(&machines_live_, true);
+            callbacks_.on_service("vm-controller", absl::OkStatus());
+          },
+      .on_break =
+          [this](const absl::Status& status) {
+            machine_snapshot_.Break();
+            SetLive(&machines_live_, false);
+            callbacks_.on_service("vm-controller", status);
+          }});
 }
 
 void DeviceView::WatchPolicies() {
   using Response = v1::WatchPolicyStatusResponse;
   policy_watch_ = std::make_unique<WatchClient<Response>>(WatchClient<Response>::Callbacks{
-      .open = [this](grpc::ClientContext* context) {
-        return policies_->WatchPolicyStatus(context, v1::WatchPolicyStatusRequest());
-      },
-      .on_message = [this](const Response& response) {
-        if (response.has_changed()) {
-          policy_snapshot_.Put(response.changed().policy().virtual_machine(), response.changed());
-        }
-        if (!response.removed().empty()) policy_snapshot_.Remove(response.removed());
-        if (!response.synchronized()) return;
-        policy_snapshot_.Synchronize();
-        callbacks_.on_service("policy-engine", absl::OkStatus());
-      },
-      .on_break = [this](const absl::Status& status) {
-        policy_snapshot_.Break();
-        callbacks_.on_service("policy-engine", status);
-      }});
+      .open =
+          [this](grpc::ClientContext* context) {
+            return policies_->WatchPolicyStatus(context, v1::WatchPolicyStatusRequest());
+          },
+      .on_message =
+          [this](const Response& response) {
+            if (response.has_changed()) {
+              policy_snapshot_.Put(response.changed().policy().virtual_machine(),
+                                   response.changed());
+            }
+            if (!response.removed().empty()) policy_snapshot_.Remove(response.removed());
+            if (!response.synchronized()) return;
+            policy_snapshot_.Synchronize();
+            SetLive(&policies_live_, true);
+            callbacks_.on_service("policy-engine", absl::OkStatus());
+          },
+      .on_break =
+          [this](const absl::Status& status) {
+            policy_snapshot_.Break();
+            SetLive(&policies_live_, false);
+            callbacks_.on_service("policy-engine", status);
+          }});
 }
 
 void DeviceView::WatchOperations() {
   using Response = v1::WatchOperationsResponse;
   operation_watch_ = std::make_unique<WatchClient<Response>>(WatchClient<Response>::Callbacks{
-      .open = [this](grpc::ClientContext* context) {
-        {
-          MutexLock lock(mutex_);
-          unfinished_.clear();  // The stream begins with those there are.
-        }
-        v1::WatchOperationsRequest request;
-        request.set_include_current(true);
-        return machines_->WatchOperations(context, request);
-      },
-      .on_message = [this](const Response& response) {
-        if (!response.has_event()) return;
-        const v1::OperationEvent& event = response.event();
-        {
-          MutexLock lock(mutex_);
-          if (event.done()) {
-            unfinished_.erase(event.name());
-          } else {
-            unfinished_[event.name()] = event.metadata().initiator().server_id();
-          }
-        }
-        callbacks_.on_operation(event);
-      },
+      .open =
+          [this](grpc::ClientContext* context) {
+            {
+              MutexLock lock(mutex_);
+              unfinished_.clear();  // The stream begins with those there are.
+            }
+            v1::WatchOperationsRequest request;
+            request.set_include_current(true);
+            return machines_->WatchOperations(context, request);
+          },
+      .on_message =
+          [this](const Response& response) {
+            if (!response.has_event()) return;
+            const v1::OperationEvent& event = response.event();
+            {
+              MutexLock lock(mutex_);
+              if (event.done()) {
+                unfinished_.erase(event.name());
+              } else {
+                unfinished_[event.name()] = event.metadata().initiator().server_id();
+              }
+            }
+            callbacks_.on_operation(event);
+          },
       .on_break = [](const absl::Status&) {}});
+}
+
+void DeviceView::SetLive(bool* which, bool live) {
+  MutexLock lock(mutex_);
+  if (*which && !live) away_since_ = absl::Now();
+  *which = live;
+  live_changed_.notify_all();
+}
+
+void DeviceView::AwaitServices() {
+  MutexLock lock(mutex_);
+  const absl::Duration left = away_since_ + kComingUp - absl::Now();
+  if (left <= absl::ZeroDuration()) return;
+  lock.WaitFor(live_changed_, std::min(left, kComingUp),
+               [&] { return machines_live_ && policies_live_; });
 }
 
 bool DeviceView::HasUnfinished(const std::string& server_id) const {
@@ -247,8 +280,7 @@ absl::StatusOr<v1::ListPoolsResponse> DeviceView::GetPools() {
     if (pools_) return *pools_;
   }
   ASSIGN_OR_RETURN(v1::ListPoolsResponse pools,
-                   Invoke(*policies_, &v1::PolicyService::Stub::ListPools,
-                          v1::ListPoolsRequest()));
+                   Invoke(*policies_, &v1::PolicyService::Stub::ListPools, v1::ListPoolsRequest()));
   MutexLock lock(mutex_);
   pools_ = pools;
   return pools;

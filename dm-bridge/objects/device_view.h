@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "dm-bridge/objects/snapshot.h"
 #include "google/longrunning/operations.grpc.pb.h"
@@ -54,6 +56,10 @@ class DeviceView {
   // Whether an operation that `server_id` asked for is running.
   bool HasUnfinished(const std::string& server_id) const;
 
+  // Waits until both services are live, but only for as long as one that just started, or just
+  // went away, may need: one that is gone for longer is not waited for.
+  void AwaitServices();
+
   // What was asked for once is asked for again from now on: a message begins.
   void OnCommands();
   // A virtual machine, or which ones there are, may have changed by our doing.
@@ -70,6 +76,7 @@ class DeviceView {
   void WatchMachines();
   void WatchPolicies();
   void WatchOperations();
+  void SetLive(bool* which, bool live);
   bool WrittenLately(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Machine> ReadBackMachine(const std::string& id);
   absl::StatusOr<Policy> ReadBackPolicy(const std::string& id);
@@ -82,6 +89,10 @@ class DeviceView {
   Snapshot<v1::PolicyStatus> policy_snapshot_;
 
   mutable Mutex mutex_;
+  std::condition_variable live_changed_;
+  bool machines_live_ ABSL_GUARDED_BY(mutex_) = false;
+  bool policies_live_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Time away_since_ ABSL_GUARDED_BY(mutex_) = absl::Now();
   std::map<std::string, absl::Time> written_ ABSL_GUARDED_BY(mutex_);
   Cache<v1::VirtualMachine> machine_cache_ ABSL_GUARDED_BY(mutex_);
   Cache<v1::PolicyStatus> policy_cache_ ABSL_GUARDED_BY(mutex_);

@@ -65,10 +65,9 @@ absl::Status ProvisionStore::Remove(const std::string& name) {
 
 absl::StatusOr<std::optional<std::string>> ProvisionStore::GetLeaf(const std::string& name,
                                                                    const std::string& path) {
-  ASSIGN_OR_RETURN(
-      const std::vector<SqlRow> rows,
-      database_.Query("SELECT value FROM provision_leaf WHERE name = ?1 AND path = ?2",
-                      {name, path}));
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
+                   database_.Query("SELECT value FROM provision_leaf WHERE name = ?1 AND path = ?2",
+                                   {name, path}));
   if (rows.empty()) return std::nullopt;
   return rows[0].Text(0);
 }

@@ -57,8 +57,7 @@ class ProvisionStore {
   // What a server wrote, by path below the request (`PkgURL`, `Resources/RAM/Size`).
   absl::StatusOr<std::optional<std::string>> GetLeaf(const std::string& name,
                                                      const std::string& path);
-  absl::Status SetLeaf(const std::string& name, const std::string& path,
-                       const std::string& value);
+  absl::Status SetLeaf(const std::string& name, const std::string& path, const std::string& value);
 
   absl::StatusOr<ProvisionRecord> GetRecord(const std::string& name);
   absl::Status SetRecord(const std::string& name, const ProvisionRecord& record);

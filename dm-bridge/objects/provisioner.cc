@@ -96,10 +96,9 @@ absl::Status Provisioner::AddAllocations(const std::string& name, v1::VirtualMac
     const char* path;
     v1::ResourceKind kind;
   };
-  for (const Source& source :
-       {Source{"Resources/RAM/Size", v1::RESOURCE_KIND_MEMORY},
-        Source{"Resources/CPU/Count", v1::RESOURCE_KIND_PROCESSOR},
-        Source{"Resources/Storage/Size", v1::RESOURCE_KIND_STORAGE}}) {
+  for (const Source& source : {Source{"Resources/RAM/Size", v1::RESOURCE_KIND_MEMORY},
+                               Source{"Resources/CPU/Count", v1::RESOURCE_KIND_PROCESSOR},
+                               Source{"Resources/Storage/Size", v1::RESOURCE_KIND_STORAGE}}) {
     ASSIGN_OR_RETURN(const auto text, store_->GetLeaf(name, source.path));
     if (!text) continue;
     ASSIGN_OR_RETURN(const int64_t quantity, ParseInt(*text));
@@ -137,8 +136,8 @@ absl::StatusOr<v1::CreateVirtualMachineRequest> Provisioner::MakeRequest(const C
   return request;
 }
 
-absl::Status Provisioner::CheckMayBegin(const ProvisionRecord& record,
-                                        const std::string& operation, What what) const {
+absl::Status Provisioner::CheckMayBegin(const ProvisionRecord& record, const std::string& operation,
+                                        What what) const {
   if (record.operation == operation) return absl::OkStatus();  // The same command again.
   if (record.running()) {
     return Error(v1::ErrorInfo::REASON_BUSY, "the request is being carried out",
@@ -164,8 +163,8 @@ absl::StatusOr<ExecOutcome> Provisioner::Begin(const Call& call, What what) cons
                                            .operation = request.request_id(),
                                            .download_only = what == What::kDownload}));
   FaultPoint("provision.recorded");
-  const absl::StatusOr<Operation> operation = Invoke(
-      view_->machines(), &v1::VirtualMachineService::Stub::CreateVirtualMachine, request);
+  const absl::StatusOr<Operation> operation =
+      Invoke(view_->machines(), &v1::VirtualMachineService::Stub::CreateVirtualMachine, request);
   FaultPoint("provision.called");
   if (operation.ok()) {
     const v1::OperationEvent event = WithResult(EventOf(*operation), *operation);
@@ -185,9 +184,9 @@ absl::StatusOr<ExecOutcome> Provisioner::Cancel(const Call& call) const {
   }
   google::longrunning::CancelOperationRequest request;
   request.set_name(OperationName(record.operation));
-  RETURN_IF_ERROR(Invoke(view_->operations(),
-                         &google::longrunning::Operations::Stub::CancelOperation, request)
-                      .status());
+  RETURN_IF_ERROR(
+      Invoke(view_->operations(), &google::longrunning::Operations::Stub::CancelOperation, request)
+          .status());
   return ExecOutcome::kDone;
 }
 

@@ -25,11 +25,10 @@ std::string Sha256Hex(const std::string& data) {
 }  // namespace
 
 std::string RequestIdOf(const Call& call) {
-  const std::string which =
-      call.correlator.empty()
-          ? absl::StrCat("command\n", call.command_key)
-          : absl::StrCat("correlator\n", call.uri, "\n", call.correlator, "\n",
-                         Sha256Hex(call.value));
+  const std::string which = call.correlator.empty()
+                                ? absl::StrCat("command\n", call.command_key)
+                                : absl::StrCat("correlator\n", call.uri, "\n", call.correlator,
+                                               "\n", Sha256Hex(call.value));
   return NameUuid(kNamespace, absl::StrCat(call.server_id, "\n", which));
 }
 

@@ -47,23 +47,19 @@ void AddHostResources(DeviceView& view, std::vector<NodeType>& nodes) {
   const auto free = [](const v1::ResourcePool& pool) { return pool.capacity() - pool.reserved(); };
   const std::string root = "Host/Resources";
   for (const char* path : {"", "/RAM", "/CPU", "/Storage"}) nodes.push_back({.path = root + path});
-  nodes.push_back(HostLeaf(view, root + "/RAM/Total", Format::kInt, [](const v1::Host& host) {
-    return IntText(host.memory_total_mib());
-  }));
+  nodes.push_back(HostLeaf(view, root + "/RAM/Total", Format::kInt,
+                           [](const v1::Host& host) { return IntText(host.memory_total_mib()); }));
   nodes.push_back(PoolLeaf(view, root + "/RAM/Reserved", v1::RESOURCE_KIND_MEMORY, reserved));
   nodes.push_back(PoolLeaf(view, root + "/RAM/Free", v1::RESOURCE_KIND_MEMORY, free));
-  nodes.push_back(HostLeaf(view, root + "/CPU/Total", Format::kInt, [](const v1::Host& host) {
-    return IntText(host.processor_total());
-  }));
+  nodes.push_back(HostLeaf(view, root + "/CPU/Total", Format::kInt,
+                           [](const v1::Host& host) { return IntText(host.processor_total()); }));
   nodes.push_back(PoolLeaf(view, root + "/CPU/Reserved", v1::RESOURCE_KIND_PROCESSOR, reserved));
   nodes.push_back(PoolLeaf(view, root + "/CPU/Free", v1::RESOURCE_KIND_PROCESSOR, free));
-  nodes.push_back(HostLeaf(view, root + "/Storage/Total", Format::kInt, [](const v1::Host& host) {
-    return IntText(host.storage_total_mib());
-  }));
+  nodes.push_back(HostLeaf(view, root + "/Storage/Total", Format::kInt,
+                           [](const v1::Host& host) { return IntText(host.storage_total_mib()); }));
   nodes.push_back(PoolLeaf(view, root + "/Storage/Reserved", v1::RESOURCE_KIND_STORAGE, reserved));
-  nodes.push_back(HostLeaf(view, root + "/Storage/Free", Format::kInt, [](const v1::Host& host) {
-    return IntText(host.storage_free_mib());
-  }));
+  nodes.push_back(HostLeaf(view, root + "/Storage/Free", Format::kInt,
+                           [](const v1::Host& host) { return IntText(host.storage_free_mib()); }));
 }
 
 void AddHostCapabilities(DeviceView& view, std::vector<NodeType>& nodes) {
@@ -121,9 +117,8 @@ std::string IsoTime(const google::protobuf::Timestamp& time) {
 
 std::vector<NodeType> HostNodes(DeviceView& view) {
   std::vector<NodeType> nodes = {{.path = "Host"}};
-  nodes.push_back(HostLeaf(view, "Host/HypervisorType", Format::kInt, [](const v1::Host& host) {
-    return IntText(host.hypervisor_type());
-  }));
+  nodes.push_back(HostLeaf(view, "Host/HypervisorType", Format::kInt,
+                           [](const v1::Host& host) { return IntText(host.hypervisor_type()); }));
   nodes.push_back(HostLeaf(view, "Host/HypervisorName", Format::kChr,
                            [](const v1::Host& host) { return host.hypervisor_name(); }));
   nodes.push_back(HostLeaf(view, "Host/HypervisorVersion", Format::kChr,

@@ -31,8 +31,7 @@ absl::StatusOr<v1::Lock> LockOf(DeviceView& view, const std::string& id) {
 NodeType LockLeaf(DeviceView& view, const std::string& name, Format format,
                   std::function<std::string(const v1::Lock&)> value) {
   NodeType node{.path = "VMs/*/Lock/" + name, .format = format};
-  node.read = [&view,
-               value = std::move(value)](const Call& call) -> absl::StatusOr<std::string> {
+  node.read = [&view, value = std::move(value)](const Call& call) -> absl::StatusOr<std::string> {
     ASSIGN_OR_RETURN(const v1::Lock lock, LockOf(view, call.names[0]));
     return value(lock);
   };
@@ -77,8 +76,8 @@ NodeType ModeLeaf(DeviceView& view) {
 }
 
 NodeType ReasonLeaf(DeviceView& view) {
-  NodeType node = LockLeaf(view, "Reason", Format::kChr,
-                           [](const v1::Lock& lock) { return lock.reason(); });
+  NodeType node =
+      LockLeaf(view, "Reason", Format::kChr, [](const v1::Lock& lock) { return lock.reason(); });
   node.access = kGet | kReplace;
   node.write = [&view](const Call& call) {
     v1::Lock lock;
@@ -96,13 +95,13 @@ std::vector<NodeType> MachineLockNodes(DeviceView& view) {
     return IntText(lock.locked() ? kLocked : kUnlocked);
   }));
   nodes.push_back(ModeLeaf(view));
-  nodes.push_back(WhileLocked(
-      view, LockLeaf(view, "LockedBy", Format::kChr,
-                     [](const v1::Lock& lock) { return lock.locked_by(); })));
-  nodes.push_back(ReasonLeaf(view));
   nodes.push_back(
-      WhileLocked(view, LockLeaf(view, "Since", Format::kChr,
-                                 [](const v1::Lock& lock) { return IsoTime(lock.since()); })));
+      WhileLocked(view, LockLeaf(view, "LockedBy", Format::kChr,
+                                 [](const v1::Lock& lock) { return lock.locked_by(); })));
+  nodes.push_back(ReasonLeaf(view));
+  nodes.push_back(WhileLocked(view, LockLeaf(view, "Since", Format::kChr, [](const v1::Lock& lock) {
+                                return IsoTime(lock.since());
+                              })));
   return nodes;
 }
 

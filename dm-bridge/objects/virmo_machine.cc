@@ -75,9 +75,8 @@ void AddLastOperation(DeviceView& view, std::vector<NodeType>& nodes) {
   nodes.push_back(MachineLeaf(view, root + "/ResultCode", Format::kInt, [](const Machine& vm) {
     return IntText(vm.last_operation().result_code());
   }));
-  nodes.push_back(MachineLeaf(view, root + "/Correlator", Format::kChr, [](const Machine& vm) {
-    return vm.last_operation().correlator();
-  }));
+  nodes.push_back(MachineLeaf(view, root + "/Correlator", Format::kChr,
+                              [](const Machine& vm) { return vm.last_operation().correlator(); }));
   nodes.push_back(MachineLeaf(view, root + "/TStamp", Format::kChr, [](const Machine& vm) {
     return IsoTime(vm.last_operation().end_time());
   }));
@@ -85,17 +84,14 @@ void AddLastOperation(DeviceView& view, std::vector<NodeType>& nodes) {
                               [](const Machine& vm) { return vm.last_operation().detail(); }));
 }
 
-std::string IdOf(const Machine& vm) {
-  return VirtualMachineId(vm.name()).value_or(vm.name());
-}
+std::string IdOf(const Machine& vm) { return VirtualMachineId(vm.name()).value_or(vm.name()); }
 
 }  // namespace
 
 NodeType MachineLeaf(DeviceView& view, std::string path, Format format,
                      std::function<std::string(const Machine&)> value) {
   NodeType node{.path = std::move(path), .format = format};
-  node.read = [&view,
-               value = std::move(value)](const Call& call) -> absl::StatusOr<std::string> {
+  node.read = [&view, value = std::move(value)](const Call& call) -> absl::StatusOr<std::string> {
     ASSIGN_OR_RETURN(const DeviceView::Machine vm, view.GetMachine(call.names[0]));
     return value(*vm);
   };
@@ -115,8 +111,7 @@ std::vector<NodeType> MachineNodes(DeviceView& view) {
   nodes.push_back(Writable(
       view, leaf("Description", Format::kChr, [](const Machine& vm) { return vm.description(); }),
       "description"));
-  nodes.push_back(
-      leaf("Role", Format::kInt, [](const Machine& vm) { return IntText(vm.role()); }));
+  nodes.push_back(leaf("Role", Format::kInt, [](const Machine& vm) { return IntText(vm.role()); }));
   nodes.push_back(leaf("Owner", Format::kChr, [](const Machine& vm) { return vm.owner(); }));
   nodes.push_back(
       leaf("State", Format::kInt, [](const Machine& vm) { return IntText(vm.state()); }));
@@ -124,8 +119,7 @@ std::vector<NodeType> MachineNodes(DeviceView& view) {
       leaf("Paused", Format::kBool, [](const Machine& vm) { return BoolText(vm.paused()); }));
   nodes.push_back(Writable(
       view,
-      leaf("AutoStart", Format::kBool,
-           [](const Machine& vm) { return BoolText(vm.auto_start()); }),
+      leaf("AutoStart", Format::kBool, [](const Machine& vm) { return BoolText(vm.auto_start()); }),
       "auto_start"));
   nodes.push_back(PresentIf(
       view, leaf("CreatedFrom", Format::kChr, [](const Machine& vm) { return vm.created_from(); }),

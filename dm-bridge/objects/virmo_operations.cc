@@ -54,8 +54,8 @@ absl::StatusOr<bool> ParseForce(const Call& call, absl::string_view otherwise) {
 
 // An operation that takes no argument.
 template <typename Request>
-Exec Plain(DeviceView& view, grpc::Status (Machines::*method)(grpc::ClientContext*, const Request&,
-                                                              Operation*)) {
+Exec Plain(DeviceView& view,
+           grpc::Status (Machines::*method)(grpc::ClientContext*, const Request&, Operation*)) {
   return [&view, method](const Call& call) -> absl::StatusOr<ExecOutcome> {
     if (!call.value.empty()) {
       return DmError(syncml::StatusCode::kIncompleteCommand, "the operation takes no argument");

@@ -71,8 +71,7 @@ NodeType VmRefLeaf(const Provisioner& provisioner) {
 }
 
 void AddStored(ProvisionStore& store, std::vector<NodeType>& nodes) {
-  for (const char* name :
-       {"PkgID", "VMID", "Name", "Description", "PkgURL", "PkgType", "Digest"}) {
+  for (const char* name : {"PkgID", "VMID", "Name", "Description", "PkgURL", "PkgType", "Digest"}) {
     nodes.push_back(StoredNode(store, name, Format::kChr, kGet | kReplace));
   }
   nodes.push_back(StoredNode(store, "Signature", Format::kBin, kReplace));
@@ -87,8 +86,7 @@ void AddStored(ProvisionStore& store, std::vector<NodeType>& nodes) {
   }
 }
 
-NodeType ExecNode(const char* name,
-                  std::function<absl::StatusOr<ExecOutcome>(const Call&)> exec) {
+NodeType ExecNode(const char* name, std::function<absl::StatusOr<ExecOutcome>(const Call&)> exec) {
   NodeType node{.path = absl::StrCat("Provision/*/Operations/", name),
                 .format = Format::kNull,
                 .access = kExec};

@@ -106,9 +106,8 @@ absl::Status Write(DeviceView& view, const Call& call, const AllocationField& fi
 
 NodeType AllocationLeaf(DeviceView& view, const std::string& path, AllocationField field,
                         bool quantity) {
-  NodeType node{.path = "VMs/*/Resources/" + path,
-                .format = Format::kInt,
-                .access = kGet | kReplace};
+  NodeType node{
+      .path = "VMs/*/Resources/" + path, .format = Format::kInt, .access = kGet | kReplace};
   node.read = [&view, field](const Call& call) -> absl::StatusOr<std::string> {
     ASSIGN_OR_RETURN(const v1::Allocation asked, Asked(view, call.names[0], field.kind));
     return IntText(field.get(asked));
@@ -158,8 +157,7 @@ NodeType MemoryBound(DeviceView& view, const std::string& path, bool upper) {
 
 // 0 when it holds none: stopped or suspended (VirMO-HLF-12).
 std::string MemoryUsed(const Machine& vm) {
-  const bool holds = vm.state() != Machine::STATE_STOPPED &&
-                     vm.state() != Machine::STATE_SUSPENDED;
+  const bool holds = vm.state() != Machine::STATE_STOPPED && vm.state() != Machine::STATE_SUSPENDED;
   for (const v1::AppliedAllocation& applied : vm.applied_allocations()) {
     if (holds && applied.kind() == v1::RESOURCE_KIND_MEMORY) {
       return IntText(applied.actual_quantity());
@@ -197,8 +195,7 @@ std::vector<NodeType> MachineResourceNodes(DeviceView& view) {
   nodes.push_back(MemoryBound(view, "Min", false));
   nodes.push_back(MemoryBound(view, "Max", true));
   nodes.push_back(MachineLeaf(view, root + "/RAM/Used", Format::kInt, MemoryUsed));
-  nodes.push_back(
-      AllocationLeaf(view, "CPU/Count", QuantityOf(v1::RESOURCE_KIND_PROCESSOR), true));
+  nodes.push_back(AllocationLeaf(view, "CPU/Count", QuantityOf(v1::RESOURCE_KIND_PROCESSOR), true));
   nodes.push_back(AllocationLeaf(view, "CPU/Shares", CpuWeight(), false));
   nodes.push_back(AllocationLeaf(view, "CPU/Limit", CpuLimit(), false));
   nodes.push_back(MachineLeaf(view, root + "/Storage/Size", Format::kInt, StorageSize));

@@ -42,27 +42,23 @@ class VirmoTest : public ::testing::Test {
         settings_(*database_),
         provisions_(*database_),
         tree_(*acls_) {
-    device_ = std::make_unique<FakeDevice>();
+    const std::string address = absl::StrCat("unix:", folder_ / "d.sock");
+    device_ = std::make_unique<FakeDevice>(address);
+    const auto channel = grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
     device_->controller.Put(MakeMachine(kVm, "work", v1::VirtualMachine::STATE_RUNNING));
     device_->policies.Put(MakePolicy());
     view_ = std::make_unique<DeviceView>(
-        device_->channel(), device_->channel(),
-        DeviceView::Callbacks{
-            .on_service = [](const std::string&, const absl::Status&) {},
-            .on_operation =
-                [this](const v1::OperationEvent& event) {
-                  EXPECT_TRUE(provisions_.OnOperation(event).ok());
-                }});
+        channel, channel,
+        DeviceView::Callbacks{.on_service = [](const std::string&, const absl::Status&) {},
+                              .on_operation =
+                                  [this](const v1::OperationEvent& event) {
+                                    EXPECT_TRUE(provisions_.OnOperation(event).ok());
+                                  }});
     tree_.Mount(MakeVirmoObject(*view_, settings_, provisions_));
-    EXPECT_TRUE(Eventually([&] {
-      return Get("./VirMO/VMs") != "!503" && Get(Of("Lock/State")) != "!503";
-    }));
+    EXPECT_TRUE(Eventually(
+        [&] { return Get("./VirMO/VMs") != "!503" && Get(Of("Lock/State")) != "!503"; }));
   }
-  ~VirmoTest() override {
-    device_->controller.Close();
-    device_->policies.Close();
-    view_.reset();
-  }
+  ~VirmoTest() override { view_.reset(); }
 
   static std::string Of(const std::string& leaf) { return absl::StrCat(kRoot, "/", leaf); }
   static std::string Code(const absl::Status& status) {
@@ -172,7 +168,6 @@ TEST_F(VirmoTest, WithAServiceAwayItsNodesAnswer503AndNeverAnOldValue) {
   EXPECT_EQ(Get("./VirMO/Host/HypervisorName"), "!503");
   EXPECT_THAT(Exec(Of("Operations/Start")), HasSubstr("503"));
   EXPECT_EQ(Get("./VirMO/Config/StopTimeout"), "60");
-  device_ = std::make_unique<FakeDevice>();
 }
 
 TEST_F(VirmoTest, ExecBeginsAnOperationWithItsInitiator) {
@@ -340,8 +335,10 @@ TEST_F(VirmoTest, SecretsOfAccountsAreNotReadable) {
   AccountStore accounts(*database_);
   const std::string file = folder_ / "account.textproto";
   FILE* out = fopen(file.c_str(), "w");
-  fputs("server_id: 'srv' address: 'https://a/dm' device_uri: 'urn:x' client_name: 'me' "
-        "client_secret: 'hush' server_name: 'srv' server_secret: 'hush2'", out);
+  fputs(
+      "server_id: 'srv' address: 'https://a/dm' device_uri: 'urn:x' client_name: 'me' "
+      "client_secret: 'hush' server_name: 'srv' server_secret: 'hush2'",
+      out);
   fclose(out);
   ASSERT_TRUE(accounts.Import(file).ok());
   config::v1::DmBridgeConfig config;
@@ -363,7 +360,11 @@ TEST_F(VirmoTest, SecretsOfAccountsAreNotReadable) {
 }
 
 TEST(RequestIdTest, DependsOnServerUriCorrelatorAndArgument) {
-  const Call call{.server_id = "s", .uri = "./A", .names = {}, .value = "v", .correlator = "c",
+  const Call call{.server_id = "s",
+                  .uri = "./A",
+                  .names = {},
+                  .value = "v",
+                  .correlator = "c",
                   .command_key = "k"};
   Call same = call;
   same.command_key = "other";

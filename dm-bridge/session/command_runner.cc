@@ -159,13 +159,13 @@ void CommandRunner::RunItem(const Command& command, size_t index) {
     outcome = DmError(StatusCode::kOptionalFeatureNotSupported,
                       "large objects are not supported (./DevDetail/LrgObj)");
   } else {
-    NodeRequest request{.uri = item.target->uri,
-                        .server_id = server_id_,
-                        .format = item.meta.format ? item.meta.format : command.meta.format,
-                        .data = item.data,
-                        .correlator = command.correlator.value_or(""),
-                        .command_key = absl::StrCat(session_uuid_, "|", msg_id_, "|",
-                                                    command.cmd_id, "|", index)};
+    NodeRequest request{
+        .uri = item.target->uri,
+        .server_id = server_id_,
+        .format = item.meta.format ? item.meta.format : command.meta.format,
+        .data = item.data,
+        .correlator = command.correlator.value_or(""),
+        .command_key = absl::StrCat(session_uuid_, "|", msg_id_, "|", command.cmd_id, "|", index)};
     outcome = RunOnTree(command, request, &code, &values);
   }
   status.data = syncml::ToText(outcome.ok() ? code : DmStatusOf(outcome));

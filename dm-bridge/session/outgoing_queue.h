@@ -27,8 +27,7 @@ class OutgoingQueue {
 
   // Moves commands to the end of `message`, numbered, as long as it stays within `max_bytes` (but
   // one in any case, lest a huge one block the way). Returns CmdID and tag of those with a tag.
-  std::vector<std::pair<std::string, std::string>> Fill(syncml::Message& message,
-                                                        size_t max_bytes);
+  std::vector<std::pair<std::string, std::string>> Fill(syncml::Message& message, size_t max_bytes);
 
  private:
   struct Entry {

@@ -61,8 +61,8 @@ void Session::BeginPackageOne() {
   in_flight_.clear();
   sent_alerts_.clear();
   server_final_ = true;
-  queue_.Add(syncml::MakeAlert("", settings_.server_initiated ? AlertCode::kServerInitiated
-                                                              : AlertCode::kClientInitiated));
+  queue_.Add(syncml::MakeAlert(
+      "", settings_.server_initiated ? AlertCode::kServerInitiated : AlertCode::kClientInitiated));
   QueueAlerts();
   Command replace;
   replace.kind = CommandKind::kReplace;
@@ -134,8 +134,8 @@ void Session::ReadHeader(const syncml::Header& header) {
 
 SessionStep Session::Receive(const Message& message) {
   if (message.header.session_id != settings_.session_id) {
-    return End(SessionFailed(absl::StrCat("the server answered for session '",
-                                          message.header.session_id, "'")));
+    return End(SessionFailed(
+        absl::StrCat("the server answered for session '", message.header.session_id, "'")));
   }
   ReadHeader(message.header);
   if (auto step = CheckOwnCredentials(message)) return *std::move(step);

@@ -120,13 +120,13 @@ class Session {
   int messages_sent_ = 0;
   int alerts_delivered_ = 0;
   Credentials credentials_ = Credentials::kNeeded;
-  bool challenged_ = false;             // by the server: it gets one more try of ours
-  bool server_known_ = false;           // authenticated
-  bool server_challenged_ = false;      // by us
-  bool nonce_due_ = false;              // it proved itself and gets its next nonce
-  bool next_nonce_offered_ = false;     // in our last message
-  bool server_final_ = true;            // its package is complete
-  bool own_final_ = false;              // our last message was the last of its package
+  bool challenged_ = false;          // by the server: it gets one more try of ours
+  bool server_known_ = false;        // authenticated
+  bool server_challenged_ = false;   // by us
+  bool nonce_due_ = false;           // it proved itself and gets its next nonce
+  bool next_nonce_offered_ = false;  // in our last message
+  bool server_final_ = true;         // its package is complete
+  bool own_final_ = false;           // our last message was the last of its package
   std::map<std::pair<std::string, std::string>, std::string> sent_alerts_;  // by MsgID, CmdID
   std::set<std::string> in_flight_;
 };

@@ -60,9 +60,9 @@ std::optional<SessionStep> Session::CheckOwnCredentials(const Message& message) 
                        code == StatusCode::kDtdVersionNotSupported ||
                        code == StatusCode::kProtocolVersionNotSupported;
   if (!syncml::IsSuccess(code)) {
-    SessionStep step = End(Error(v1::ErrorInfo::REASON_SESSION_FAILED,
-                                 absl::StrCat("the server answered the header with ",
-                                              status->data)));
+    SessionStep step =
+        End(Error(v1::ErrorInfo::REASON_SESSION_FAILED,
+                  absl::StrCat("the server answered the header with ", status->data)));
     step.fall_back = version && messages_sent_ == 1 && settings_.protocol_version != "DM/1.2";
     return step;
   }
@@ -145,8 +145,8 @@ SessionStep Session::ChallengeServer(const Message& message) {
   server_challenged_ = true;
   server_final_ = message.final;
   nonces_.server = {*nonce};
-  const StatusCode code = message.header.cred ? StatusCode::kInvalidCredentials
-                                              : StatusCode::kMissingCredentials;
+  const StatusCode code =
+      message.header.cred ? StatusCode::kInvalidCredentials : StatusCode::kMissingCredentials;
   for (Command& refusal : CommandRunner::Refuse(message, code)) queue_.Add(std::move(refusal));
   Command status = syncml::MakeHeaderStatus("", message.header, code);
   status.chal = MakeChal(*nonce);
@@ -176,8 +176,7 @@ void Session::TakeAlertAnswers(const Message& message) {
 absl::StatusOr<Command> Session::AnswerHeader(const syncml::Header& header) {
   if (!nonce_due_) return syncml::MakeHeaderStatus("", header, StatusCode::kOk);
   nonce_due_ = false;
-  Command status =
-      syncml::MakeHeaderStatus("", header, StatusCode::kAuthenticationAccepted);
+  Command status = syncml::MakeHeaderStatus("", header, StatusCode::kAuthenticationAccepted);
   ASSIGN_OR_RETURN(const std::string nonce, syncml::RandomNonce());
   // Both must be good until it is known that the server has the new one.
   nonces_.server.insert(nonces_.server.begin(), nonce);

@@ -213,8 +213,8 @@ TEST_F(SessionTest, ALargeObjectIsRefusedToItsLastChunk) {
   two.Add(first).NotFinal();
   const Message three = Answer(two);
   EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Replace 4 406"));
-  const Message five = Answer(
-      ServerMessage(three, 200).Do(CommandKind::kReplace, "./T/Number", "2", "int"));
+  const Message five =
+      Answer(ServerMessage(three, 200).Do(CommandKind::kReplace, "./T/Number", "2", "int"));
   EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 200", "Replace 3 406"));
   EXPECT_EQ(test_.values["./T/Number"], "1");
 }
@@ -406,8 +406,8 @@ TEST_F(SessionTest, LargeResultsAreSpreadOverMessagesTheServerAsksFor) {
     test_.values[absl::StrCat("./T/Items/i", i)] = "";
     test_.values[absl::StrCat("./T/Items/i", i, "/Name")] = std::string(100, 'x');
   }
-  Message message = Answer(
-      Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Items?list=StructData"));
+  Message message =
+      Answer(Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Items?list=StructData"));
   size_t items = 0;
   int messages = 0;
   while (true) {
@@ -428,15 +428,13 @@ TEST_F(SessionTest, LargeResultsAreSpreadOverMessagesTheServerAsksFor) {
 
 TEST_F(SessionTest, AValueThatFitsNoMessageAnswers413) {
   test_.values["./T/Fixed"] = std::string(5000, 'x');
-  const Message three = Answer(
-      Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Fixed"));
+  const Message three = Answer(Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Fixed"));
   EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Get 4 413"));
   EXPECT_THAT(CommandsOf(three, CommandKind::kResults), IsEmpty());
 }
 
 TEST_F(SessionTest, AServerPackageOfSeveralMessagesIsAskedForWith1222) {
-  const Message three =
-      Answer(Good(Begin()).Do(CommandKind::kGet, "./T/Flag").NotFinal());
+  const Message three = Answer(Good(Begin()).Do(CommandKind::kGet, "./T/Flag").NotFinal());
   EXPECT_FALSE(three.final);
   ASSERT_EQ(CommandsOf(three, CommandKind::kAlert).size(), 1u);
   EXPECT_EQ(CommandsOf(three, CommandKind::kAlert)[0].data, "1222");
@@ -463,8 +461,7 @@ TEST_F(SessionTest, AnEndlessServerIsCutOff) {
 // Ends.
 
 TEST_F(SessionTest, AnAbortEndsTheSessionWithoutAnAnswer) {
-  const SessionStep step =
-      End(Good(Begin()).Exec("./T/Run", "c").Alert("1223"));
+  const SessionStep step = End(Good(Begin()).Exec("./T/Run", "c").Alert("1223"));
   EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_SESSION_FAILED);
   EXPECT_THAT(test_.execs, IsEmpty());
 }

@@ -12,7 +12,8 @@ using syncml::Command;
 using syncml::CommandKind;
 using syncml::Message;
 
-DmServer::DmServer() : http_([this](const HttpServer::Request& request) { return Handle(request); }) {}
+DmServer::DmServer()
+    : http_([this](const HttpServer::Request& request) { return Handle(request); }) {}
 
 void DmServer::Queue(Command command) {
   MutexLock lock(mutex_);
@@ -51,8 +52,7 @@ int DmServer::challenges() {
 }
 
 std::optional<HttpServer::Response> DmServer::Handle(const HttpServer::Request& request) {
-  const absl::StatusOr<Message> message =
-      syncml::Decode(request.body, syncml::Sniff(request.body));
+  const absl::StatusOr<Message> message = syncml::Decode(request.body, syncml::Sniff(request.body));
   if (!message.ok()) return HttpServer::Response{400, ""};
   std::function<Interception(int, const Message&)> intercept;
   int number = 0;

@@ -33,10 +33,10 @@ class DmServer {
   void SetServerSecret(const std::string& secret);
   std::string server_nonce();
 
-  std::vector<syncml::Message> messages();        // All that came.
-  std::vector<std::string> statuses();            // `Exec 202 <text>` of queued commands.
-  std::vector<std::string> alerts();              // `<AlertID or type> <correlator>`, in order.
-  int challenges();                               // 401 and 407 that it sent.
+  std::vector<syncml::Message> messages();  // All that came.
+  std::vector<std::string> statuses();      // `Exec 202 <text>` of queued commands.
+  std::vector<std::string> alerts();        // `<AlertID or type> <correlator>`, in order.
+  int challenges();                         // 401 and 407 that it sent.
 
  private:
   std::optional<HttpServer::Response> Handle(const HttpServer::Request& request);

@@ -66,6 +66,11 @@ void FakeController::AnswerError(const absl::Status& error) {
   error_ = error;
 }
 
+void FakeController::OnBegin(std::function<void()> hook) {
+  MutexLock lock(mutex_);
+  on_begin_ = std::move(hook);
+}
+
 void FakeController::Finish(const std::string& request_id, int result_code) {
   v1::OperationEvent event;
   {
@@ -157,6 +162,7 @@ template <typename Request>
 grpc::Status FakeController::Begin(const std::string& what, const std::string& target,
                                    const Request& request, Operation* operation) {
   MutexLock lock(mutex_);
+  if (on_begin_) on_begin_();
   request_ids_.push_back(request.request_id());
   const std::string name = absl::StrCat("operations/", request.request_id());
   if (const auto known = operations_.find(name); known != operations_.end()) {
@@ -442,9 +448,7 @@ FakeDevice::FakeDevice(const std::string& address) {
   builder.RegisterService(static_cast<google::longrunning::Operations::Service*>(&controller));
   builder.RegisterService(&policies);
   builder.RegisterService(&alerts);
-  if (!address.empty()) {
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials());
-  }
+  builder.AddListeningPort(address, grpc::InsecureServerCredentials());
   server_ = builder.BuildAndStart();
 }
 
@@ -453,10 +457,6 @@ FakeDevice::~FakeDevice() {
   policies.Close();
   alerts.Close();
   server_->Shutdown();
-}
-
-std::shared_ptr<grpc::Channel> FakeDevice::channel() {
-  return server_->InProcessChannel(grpc::ChannelArguments());
 }
 
 bool Eventually(const std::function<bool()>& condition) {

@@ -40,6 +40,8 @@ class FakeController : public v1::VirtualMachineService::Service,
   void AnswerDone();
   void AnswerRunning();
   void AnswerError(const absl::Status& error);
+  // Called as an operation begins, before it is recorded.
+  void OnBegin(std::function<void()> hook);
   // Ends a running operation.
   void Finish(const std::string& request_id, int result_code);
 
@@ -51,9 +53,8 @@ class FakeController : public v1::VirtualMachineService::Service,
 
   grpc::Status GetVirtualMachine(grpc::ServerContext*, const v1::GetVirtualMachineRequest*,
                                  v1::VirtualMachine*) override;
-  grpc::Status WatchVirtualMachines(
-      grpc::ServerContext*, const v1::WatchVirtualMachinesRequest*,
-      grpc::ServerWriter<v1::WatchVirtualMachinesResponse>*) override;
+  grpc::Status WatchVirtualMachines(grpc::ServerContext*, const v1::WatchVirtualMachinesRequest*,
+                                    grpc::ServerWriter<v1::WatchVirtualMachinesResponse>*) override;
   grpc::Status WatchOperations(grpc::ServerContext*, const v1::WatchOperationsRequest*,
                                grpc::ServerWriter<v1::WatchOperationsResponse>*) override;
   grpc::Status CreateVirtualMachine(grpc::ServerContext*, const v1::CreateVirtualMachineRequest*,
@@ -84,6 +85,7 @@ class FakeController : public v1::VirtualMachineService::Service,
   std::vector<std::string> request_ids_ ABSL_GUARDED_BY(mutex_);
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
+  std::function<void()> on_begin_ ABSL_GUARDED_BY(mutex_);
   v1::CreateVirtualMachineRequest create_ ABSL_GUARDED_BY(mutex_);
   v1::StopVirtualMachineRequest stop_ ABSL_GUARDED_BY(mutex_);
   Broadcast<v1::WatchVirtualMachinesResponse> machine_events_;
@@ -144,15 +146,13 @@ class FakeAlertEmitter : public v1::AlertService::Service {
   Broadcast<v1::StoredAlert> events_;
 };
 
-// The three of them on a server of their own: in-process, or at `address`.
+// The three of them on a server of their own, at `address` (`unix:…`).
 class FakeDevice {
  public:
-  explicit FakeDevice(const std::string& address = "");
+  explicit FakeDevice(const std::string& address);
   ~FakeDevice();
   FakeDevice(const FakeDevice&) = delete;
   FakeDevice& operator=(const FakeDevice&) = delete;
-
-  std::shared_ptr<grpc::Channel> channel();
 
   FakeController controller;
   FakePolicyEngine policies;

@@ -52,8 +52,7 @@ std::optional<HttpServer::Request> ReadRequest(int connection, std::string& buff
 void SendAll(int connection, const std::string& octets) {
   size_t sent = 0;
   while (sent < octets.size()) {
-    const ssize_t size =
-        send(connection, octets.data() + sent, octets.size() - sent, MSG_NOSIGNAL);
+    const ssize_t size = send(connection, octets.data() + sent, octets.size() - sent, MSG_NOSIGNAL);
     if (size <= 0) return;
     sent += static_cast<size_t>(size);
   }

@@ -12,8 +12,10 @@
 // What a scripted DM server says, for tests of the client.
 namespace virmo::dm_bridge {
 
-inline const std::string kClientNonce = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10";
-inline const std::string kServerNonce = "\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x20";
+inline const std::string kClientNonce =
+    "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10";
+inline const std::string kServerNonce =
+    "\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f\x20";
 inline constexpr char kClientDigest[] = "28VEUorkC0Iy6PUWFw5OKQ==";
 inline constexpr char kServerDigest[] = "MrRnzfmZmpCg/QhzN7M0TA==";
 
@@ -44,14 +46,14 @@ class ServerMessage {
     message_.header.target.uri = request.header.source.uri;
     message_.header.source.uri = request.header.target.uri;
     message_.final = true;
-    message_.body.push_back(
-        syncml::MakeHeaderStatus("1", request.header, static_cast<syncml::StatusCode>(header_code)));
+    message_.body.push_back(syncml::MakeHeaderStatus("1", request.header,
+                                                     static_cast<syncml::StatusCode>(header_code)));
     for (const syncml::Command& command : request.body) {
       const bool answer = command.kind == syncml::CommandKind::kStatus ||
                           command.kind == syncml::CommandKind::kResults;
       if (answer) continue;
-      message_.body.push_back(
-          syncml::MakeStatus(NextId(), request.header.msg_id, command, static_cast<syncml::StatusCode>(code)));
+      message_.body.push_back(syncml::MakeStatus(NextId(), request.header.msg_id, command,
+                                                 static_cast<syncml::StatusCode>(code)));
     }
   }
 

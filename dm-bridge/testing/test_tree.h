@@ -123,8 +123,8 @@ class TestTree {
     item.list = [this](const Call&) -> absl::StatusOr<std::vector<std::string>> {
       std::vector<std::string> names;
       for (const auto& [uri, value] : values) {
-        const bool item_itself = uri.rfind("./T/Items/", 0) == 0 &&
-                                 uri.find('/', 10) == std::string::npos;
+        const bool item_itself =
+            uri.rfind("./T/Items/", 0) == 0 && uri.find('/', 10) == std::string::npos;
         if (item_itself) names.push_back(syncml::UnescapeSegment(uri.substr(10)));
       }
       return names;

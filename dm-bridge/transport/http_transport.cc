@@ -110,9 +110,9 @@ absl::StatusOr<std::string> HttpTransport::Post(const std::string& url,
   const CURLcode code = curl_easy_perform(curl_);
   if (cancelled_) return absl::CancelledError("the session was cancelled");
   if (answer.too_large) {
-    return Error(ErrorInfo::REASON_STORAGE_FAILED,
-                 absl::StrCat("the server's answer is larger than ", options_.max_answer_bytes,
-                              " bytes"));
+    return Error(
+        ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
+        absl::StrCat("the server's answer is larger than ", options_.max_answer_bytes, " bytes"));
   }
   if (code != CURLE_OK) {
     return Error(ErrorInfo::REASON_SESSION_FAILED,

@@ -16,7 +16,7 @@ namespace virmo::dm_bridge {
 class HttpTransport : public Transport {
  public:
   struct Options {
-    std::string ca_file;                  // Empty: the system's.
+    std::string ca_file;  // Empty: the system's.
     size_t max_answer_bytes = 1 << 20;
     absl::Duration connect_timeout = absl::Seconds(10);
     absl::Duration timeout = absl::Seconds(60);  // For one message and its answer.

@@ -18,8 +18,7 @@ absl::Status BadAcl(absl::string_view why) {
 }
 
 bool IsCommand(absl::string_view name) {
-  return name == "Add" || name == "Delete" || name == "Exec" || name == "Get" ||
-         name == "Replace";
+  return name == "Add" || name == "Delete" || name == "Exec" || name == "Get" || name == "Replace";
 }
 
 bool IsServerId(absl::string_view id) {
@@ -78,8 +77,7 @@ Schema AclStore::GetSchema() {
 
 absl::StatusOr<std::unique_ptr<AclStore>> AclStore::Open(Database& database) {
   std::unique_ptr<AclStore> store(new AclStore(database));
-  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
-                   database.Query("SELECT path, value FROM acl"));
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows, database.Query("SELECT path, value FROM acl"));
   MutexLock lock(store->mutex_);
   store->values_.emplace(".", kRootAcl);
   for (const SqlRow& row : rows) store->values_[row.Text(0)] = row.Text(1);
@@ -99,8 +97,7 @@ absl::Status AclStore::Set(absl::string_view path, absl::string_view acl) {
     return DmError(syncml::StatusCode::kCommandNotAllowed, "the root's ACL must keep Add=*");
   }
   if (acl.empty()) {
-    RETURN_IF_ERROR(
-        database_.Execute("DELETE FROM acl WHERE path = ?1", {std::string(path)}));
+    RETURN_IF_ERROR(database_.Execute("DELETE FROM acl WHERE path = ?1", {std::string(path)}));
   } else {
     RETURN_IF_ERROR(database_.Execute("INSERT OR REPLACE INTO acl (path, value) VALUES (?1, ?2)",
                                       {std::string(path), std::string(acl)}));

@@ -41,8 +41,7 @@ class AclStore {
   absl::Status Forget(absl::string_view path);
 
   // Whether `server_id` may do `command` on the node. An empty server_id may do everything.
-  bool Allows(absl::string_view path, absl::string_view command,
-              absl::string_view server_id) const;
+  bool Allows(absl::string_view path, absl::string_view command, absl::string_view server_id) const;
 
  private:
   explicit AclStore(Database& database) : database_(database) {}

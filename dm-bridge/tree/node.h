@@ -23,12 +23,12 @@ enum Access : unsigned { kGet = 1, kReplace = 2, kAdd = 4, kDelete = 8, kExec = 
 
 // One command on one node.
 struct Call {
-  std::string server_id = {};            // Who asks; empty: local, with all rights.
-  std::string uri;                  // The node, `./VirMO/VMs/x/State`.
-  std::vector<std::string> names;   // What each `*` of the pattern stands for, unescaped.
-  std::string value;                // Add, Replace, Exec: the data, decoded.
-  std::string correlator;           // Exec: of the command; empty if it had none.
-  std::string command_key;          // Names this command among all that this bridge ever gets.
+  std::string server_id = {};      // Who asks; empty: local, with all rights.
+  std::string uri;                 // The node, `./VirMO/VMs/x/State`.
+  std::vector<std::string> names;  // What each `*` of the pattern stands for, unescaped.
+  std::string value;               // Add, Replace, Exec: the data, decoded.
+  std::string correlator;          // Exec: of the command; empty if it had none.
+  std::string command_key;         // Names this command among all that this bridge ever gets.
 };
 
 // What became of an Exec.

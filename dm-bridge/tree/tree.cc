@@ -125,9 +125,8 @@ absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::stri
   }
   RETURN_IF_ERROR(Locate(found));
   if (!found.exists()) {
-    return DmError(StatusCode::kNotFound,
-                   absl::StrCat("no such node; the deepest that exists is ",
-                                found.PathOf(found.existing)));
+    return DmError(StatusCode::kNotFound, absl::StrCat("no such node; the deepest that exists is ",
+                                                       found.PathOf(found.existing)));
   }
   if (access != 0 && (found.kind().type.access & access) == 0) {
     return DmError(StatusCode::kCommandNotAllowed,

@@ -90,8 +90,7 @@ absl::Status Tree::ReplaceProperty(const NodeRequest& request) {
   return acls_.Set(path, request.data.value_or(""));
 }
 
-absl::Status Tree::Collect(const Found& found, bool with_data,
-                           std::vector<NodeValue>& to) const {
+absl::Status Tree::Collect(const Found& found, bool with_data, std::vector<NodeValue>& to) const {
   const NodeType& type = found.kind().type;
   if ((type.access & kGet) == 0) return absl::OkStatus();
   if (!acls_.Allows(found.uri.Path(), "Get", found.call.server_id)) return absl::OkStatus();

@@ -49,8 +49,7 @@ TEST_F(TreeTest, GetOfALeafGivesItsValueHoweverTheUriIsWritten) {
 }
 
 TEST_F(TreeTest, GetOfAnInteriorNodeGivesTheNamesThatAreThereNow) {
-  EXPECT_EQ(test_.Value("./T"),
-            "Number/Flag/Octets/Secret/Fixed/Items/Run/Quick/Unbuilt");
+  EXPECT_EQ(test_.Value("./T"), "Number/Flag/Octets/Secret/Fixed/Items/Run/Quick/Unbuilt");
   test_.sometimes = true;
   EXPECT_THAT(test_.Value("./T"), HasSubstr("/Sometimes/"));
   EXPECT_EQ(test_.Value("./T/Items"), "");
@@ -95,8 +94,7 @@ TEST_F(TreeTest, ReplaceChecksFormatAndValueAndNeverCreates) {
   EXPECT_EQ(Replace("./T/Sometimes", "x"), 404);
   EXPECT_EQ(test_.values["./T/Number"], "8");
   NodeRequest without_data = Request("./T/Number");
-  EXPECT_EQ(DmStatusOf(test_.tree().Replace(without_data)),
-            syncml::StatusCode::kIncompleteCommand);
+  EXPECT_EQ(DmStatusOf(test_.tree().Replace(without_data)), syncml::StatusCode::kIncompleteCommand);
 }
 
 TEST_F(TreeTest, OctetsComeAsBase64) {
@@ -162,8 +160,8 @@ TEST_F(TreeTest, AnAclBarsWhoIsNotNamedAndIsInheritedAsAWhole) {
   EXPECT_EQ(Exec("./T/Run"), 425);
   EXPECT_EQ(GetStatus("./T/Missing"), 404);
   ASSERT_TRUE(test_.acls().Set("./T/Number", "Replace=sr").ok());
-  EXPECT_EQ(GetStatus("./T/Number"), 425);      // Nothing is merged from above,
-  EXPECT_EQ(Replace("./T/Number", "2"), 425);   // and part of an id is no id.
+  EXPECT_EQ(GetStatus("./T/Number"), 425);     // Nothing is merged from above,
+  EXPECT_EQ(Replace("./T/Number", "2"), 425);  // and part of an id is no id.
   EXPECT_THAT(List("./T?list=Struct"), ::testing::Not(::testing::Contains("./T/Number")));
 }
 

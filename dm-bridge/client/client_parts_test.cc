@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accounts, package #0, alerts, HTTP: what surrounds a session.
+
+#include <fstream>
+
+#include "dm-bridge/accounts/account_store.h"
+#include "dm-bridge/alerts/alert_relay.h"
+#include "dm-bridge/testing/fake_device.h"
+#include "dm-bridge/testing/http_server.h"
+#include "dm-bridge/testing/server_side.h"
+#include "dm-bridge/testing/test_tree.h"
+#include "dm-bridge/transport/http_transport.h"
+#include "dm-bridge/transport/notification_gate.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/syncml/notification.h"
+
+namespace virmo::dm_bridge {
+namespace {
+
+using syncml::StatusCode;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class AccountStoreTest : public ::testing::Test {
+ protected:
+  AccountStoreTest() : database_(OpenTestDatabase(folder_)), accounts_(*database_) {}
+
+  absl::Status Import(const std::string& extra, const std::string& address = "https://a/dm") {
+    std::ofstream(folder_ / "account") << "server_id: 'virmo-server' address: '" << address
+                                       << "' device_uri: 'urn:x' client_name: 'me' " << extra;
+    return accounts_.Import(folder_ / "account");
+  }
+  static std::string Good() {
+    return "client_secret: 'devsecret' server_name: 'virmo-server' server_secret: 'srvsecret' "
+           "client_nonce: 'AQIDBAUGBwgJCgsMDQ4PEA==' server_nonce: 'ERITFBUWFxgZGhscHR4fIA=='";
+  }
+
+  TempFolder folder_;
+  std::unique_ptr<Database> database_;
+  AccountStore accounts_;
+};
+
+TEST_F(AccountStoreTest, NoncesLastUntilTheFileChanges) {
+  ASSERT_TRUE(Import(Good()).ok());
+  EXPECT_EQ(*accounts_.GetNonces("virmo-server"), (Nonces{kClientNonce, {kServerNonce}}));
+  const Nonces later = {std::string("a\0b", 3), {"new", "old"}};
+  ASSERT_TRUE(accounts_.SaveNonces("virmo-server", later).ok());
+  ASSERT_TRUE(Import(Good()).ok());
+  EXPECT_EQ(*accounts_.GetNonces("virmo-server"), later);
+  ASSERT_TRUE(Import(Good() + " protocol_version: 'DM/1.2'").ok());
+  EXPECT_EQ(accounts_.GetNonces("virmo-server")->client, kClientNonce);
+}
+
+TEST_F(AccountStoreTest, WrongAccountsAreRefusedWithoutTellingASecret) {
+  EXPECT_THAT(std::string(Import("client_secret: 'hush'", "http://example.com/dm").message()),
+              HasSubstr("https"));
+  const absl::Status status = Import("client_secret: 'hush' client_nonce: '%' server_secret: 'h'");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("client_nonce"));
+  EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("hush")));
+  EXPECT_FALSE(Import("").ok());
+  EXPECT_FALSE(Import("client_secret: 'x'", "http://localhost/dm").ok());
+  EXPECT_THAT(*accounts_.List(), IsEmpty());
+}
+
+TEST(CheckAddressTest, PlainHttpIsForLoopbackOnly) {
+  for (const char* url : {"https://example.com/dm", "http://127.0.0.1:80/dm", "http://[::1]:8/",
+                          "HTTP://localhost/dm"}) {
+    EXPECT_TRUE(CheckAddress(url).ok()) << url;
+  }
+  for (const char* url : {"http://example.com", "http://127.0.0.1.example.com/",
+                          "http://localhost@example.com/", "ftp://localhost/", "localhost", ""}) {
+    EXPECT_FALSE(CheckAddress(url).ok()) << url;
+  }
+}
+
+TEST_F(AccountStoreTest, TheGateAcceptsTheWorkedVectorOnce) {
+  ASSERT_TRUE(Import(Good()).ok());
+  NotificationGate gate(accounts_);
+  syncml::Notification notification;
+  notification.ui_mode = 1;
+  notification.session_id = 0x1F;
+  notification.server_id = "virmo-server";
+  const std::string octets = *syncml::Encode(notification, "srvsecret", kServerNonce);
+  ASSERT_EQ(octets.size(), 36u);
+  const auto accepted = gate.Check(octets);
+  ASSERT_TRUE(accepted.ok()) << accepted.status();
+  EXPECT_EQ(accepted->session_id, "1F");
+  EXPECT_FALSE(accepted->resync_nonce.has_value());
+  EXPECT_TRUE(absl::IsAlreadyExists(gate.Check(octets).status()));
+  EXPECT_TRUE(gate.Check(*syncml::Encode(notification, "srvsecret", syncml::ResyncNonceAscii()))
+                  ->resync_nonce.has_value());
+  EXPECT_TRUE(absl::IsUnauthenticated(
+      gate.Check(*syncml::Encode(notification, "srvsecret", kClientNonce)).status()));
+  EXPECT_FALSE(gate.Check("rubbish").ok());
+  notification.server_id = "stranger";
+  EXPECT_TRUE(absl::IsNotFound(
+      gate.Check(*syncml::Encode(notification, "srvsecret", kServerNonce)).status()));
+}
+
+class AlertRelayTest : public ::testing::Test {
+ protected:
+  AlertRelayTest()
+      : device_(absl::StrCat("unix:", folder_ / "d.sock")),
+        relay_(grpc::CreateChannel(absl::StrCat("unix:", folder_ / "d.sock"),
+                                   grpc::InsecureChannelCredentials()),
+               {.route = [](const v1::Alert& alert) { return alert.initiator().server_id(); },
+                .on_pending = [](const std::string&) {},
+                .on_service = [](const absl::Status&) {}}) {}
+
+  void Raise(const std::string& id, const std::string& vm) {
+    v1::Initiator initiator;
+    initiator.set_server_id("srv");
+    device_.alerts.Raise(id, vm, initiator);
+  }
+  std::vector<std::string> Pending() {
+    std::vector<std::string> ids;
+    for (const OutgoingAlert& alert : relay_.PendingFor("srv")) ids.push_back(alert.alert_id);
+    return ids;
+  }
+
+  TempFolder folder_;
+  FakeDevice device_;
+  AlertRelay relay_;
+};
+
+TEST_F(AlertRelayTest, ARefusedAlertHoldsBackItsMachinesOthersOnly) {
+  Raise("a1", kVmName);
+  Raise("a2", kVmName);
+  Raise("b1", "virtualMachines/other");
+  ASSERT_TRUE(Eventually([&] { return Pending().size() == 3; }));
+  EXPECT_THAT(relay_.PendingFor("another server"), IsEmpty());
+  relay_.OnAnswered("a1", StatusCode::kCommandFailed);
+  EXPECT_THAT(Pending(), ElementsAre("b1"));
+  EXPECT_LT(relay_.NextRetry("srv"), absl::InfiniteFuture());
+  relay_.OnAnswered("b1", StatusCode::kAccepted);
+  EXPECT_THAT(Pending(), IsEmpty());
+  EXPECT_THAT(device_.alerts.log(), ElementsAre("reject a1", "ack b1"));
+}
+
+TEST_F(AlertRelayTest, AnAlertRefusedForGoodIsParkedAndOvertaken) {
+  Raise("a1", kVmName);
+  Raise("a2", kVmName);
+  ASSERT_TRUE(Eventually([&] { return Pending().size() == 2; }));
+  relay_.OnAnswered("a1", StatusCode::kMissingCredentials);  // That is not about the alert.
+  EXPECT_THAT(Pending(), ElementsAre("a1", "a2"));
+  for (int i = 0; i < AlertRelay::kMaxAttempts; ++i) relay_.OnUnanswered({"a1"});
+  EXPECT_THAT(Pending(), ElementsAre("a2"));
+  EXPECT_THAT(device_.alerts.log(), Contains("park a1"));
+}
+
+TEST(GenericAlertTest, CarriesOutcomeSourceAndCorrelator) {
+  v1::Alert alert;
+  alert.set_alert_id("id-1");
+  alert.set_virtual_machine(kVmName);
+  alert.set_event("Start");
+  alert.set_severity(v1::Alert::SEVERITY_WARNING);
+  alert.set_result_code(1409);
+  alert.set_state(10);
+  alert.mutable_create_time()->set_seconds(1735732800);
+  alert.mutable_initiator()->set_uri("./VirMO/VMs/x/Operations/Start");
+  alert.mutable_initiator()->set_correlator("c");
+  const syncml::GenericAlert generic = MakeGenericAlert(alert);
+  EXPECT_EQ(generic.type, "urn:oma:at:virmo:1.0:Start");
+  EXPECT_EQ(generic.mark, "warning");
+  EXPECT_EQ(generic.source_uri, "./VirMO/VMs/x/Operations/Start");
+  EXPECT_EQ(generic.correlator, "c");
+  const auto result = syncml::ParseOperationResult(generic.data);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->result_code, 1409);
+  EXPECT_EQ(result->identifier, kVm);
+  EXPECT_EQ(result->alert_id, "id-1");
+  EXPECT_EQ(result->time, "20250101T120000Z");
+  alert.clear_initiator();
+  EXPECT_EQ(MakeGenericAlert(alert).source_uri, absl::StrCat("./VirMO/VMs/", kVm));
+  EXPECT_FALSE(MakeGenericAlert(alert).correlator.has_value());
+}
+
+TEST(HttpTransportTest, PostsAndTellsErrorsApart) {
+  std::vector<std::string> headers;
+  HttpServer server([&](const HttpServer::Request& request) -> std::optional<HttpServer::Response> {
+    headers.push_back(request.headers);
+    if (request.path == "/503") return HttpServer::Response{503, ""};
+    if (request.path == "/404") return HttpServer::Response{404, ""};
+    if (request.path == "/302") return HttpServer::Response{302, ""};
+    if (request.path == "/large") return HttpServer::Response{200, std::string(2 << 20, 'x')};
+    if (request.path == "/cut") return std::nullopt;
+    return HttpServer::Response{200, "got " + request.body};
+  });
+  HttpTransport transport({});
+  const auto code = [&](const std::string& path) {
+    return transport.Post(server.Url(path), "text/plain", "x").status().code();
+  };
+  const std::string large(200000, 'y');
+  EXPECT_EQ(*transport.Post(server.Url("/"), "application/vnd.syncml.dm+xml", large),
+            "got " + large);
+  EXPECT_THAT(headers[0], HasSubstr("Content-Type: application/vnd.syncml.dm+xml"));
+  EXPECT_THAT(headers[0], ::testing::Not(HasSubstr("Expect")));
+  EXPECT_EQ(code("/503"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(code("/404"), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(code("/302"), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(code("/large"), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("/cut"), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(code("/"), absl::StatusCode::kOk);
+  EXPECT_FALSE(transport.Post("http://example.com/", "text/plain", "x").ok());
+  transport.Cancel();
+  EXPECT_EQ(code("/"), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace virmo::dm_bridge
