@@ -199,7 +199,10 @@ DomainState ControllerFixture::DomainStateOf(const std::string& id) {
 
 std::vector<v1::Alert> ControllerFixture::Alerts(const std::string& event) {
   std::vector<v1::Alert> alerts;
-  for (const SqlRow& row : database_->Query("SELECT alert FROM outbox ORDER BY sequence").value()) {
+  const absl::StatusOr<std::vector<SqlRow>> rows =
+      database_->Query("SELECT alert FROM outbox ORDER BY sequence");
+  EXPECT_TRUE(rows.ok()) << rows.status();
+  for (const SqlRow& row : rows.value_or(std::vector<SqlRow>())) {
     v1::Alert alert;
     EXPECT_TRUE(alert.ParseFromString(row.Text(0)));
     if (alert.event() == event) alerts.push_back(alert);

@@ -196,6 +196,10 @@ void EnforcementPass::Record() {
     }
   });
   if (!status.ok()) all_well_ = false;
+  if (!domain_ || !IsStarted(*domain_)) return;
+  // No event tells of a link that changed.
+  const absl::StatusOr<Domain> now = hypervisor_.Get(id_);
+  if (now.ok()) machines_.SetDomain(*now);
 }
 
 }  // namespace virmo::vm_controller
