@@ -106,7 +106,7 @@ class Server::Impl {
         queue(*base.database, clock),
         alerts(*base.database, clock),
         notifier(devices, queue, feed, config.server_id()),
-        housekeeper(*base.database, clock, absl::Hours(24) * config.retention_days()),
+        housekeeper(*base.database, devices, clock, absl::Hours(24) * config.retention_days()),
         validator(devices, inventory, queue, *base.images),
         fleet_service({*base.database,
                        devices,

@@ -226,15 +226,32 @@ TEST(HousekeeperTest, RemovesWhatIsOldAndKeepsWhatIsNot) {
   ASSERT_TRUE(device.RunSession().ok());
   const std::string waiting = fleet.Queue("edge-1", action);
 
-  ASSERT_TRUE(Prune(fleet.database(), fleet.now + absl::Hours(1), absl::Hours(24)).ok());
+  ASSERT_TRUE(
+      Prune(fleet.database(), fleet.devices(), fleet.now + absl::Hours(1), absl::Hours(24)).ok());
   EXPECT_TRUE(fleet.queue().Get("edge-1", ended).ok());
-  ASSERT_TRUE(Prune(fleet.database(), fleet.now + absl::Hours(48), absl::Hours(24)).ok());
+  ASSERT_TRUE(
+      Prune(fleet.database(), fleet.devices(), fleet.now + absl::Hours(48), absl::Hours(24)).ok());
 
   EXPECT_TRUE(absl::IsNotFound(fleet.queue().Get("edge-1", ended).status()));
   EXPECT_TRUE(fleet.queue().Get("edge-1", waiting).ok());
   EXPECT_TRUE(fleet.Alerts("edge-1").empty());
   EXPECT_EQ(fleet.database().Query("SELECT COUNT(*) FROM exchange")->at(0).Int(0), 0);
   EXPECT_EQ(fleet.database().Query("SELECT COUNT(*) FROM dm_session")->at(0).Int(0), 0);
+}
+
+TEST(HousekeeperTest, SaysThatASessionBrokeOff) {
+  testing::TestFleet fleet;
+  ScriptedDevice device = fleet.Enrol("edge-1");
+  ASSERT_TRUE(device.Send(device.Package1()).ok());  // The server asked; no answer came.
+
+  ASSERT_TRUE(
+      Prune(fleet.database(), fleet.devices(), fleet.now + absl::Minutes(11), absl::Hours(24))
+          .ok());
+  EXPECT_THAT(fleet.devices().Get("edge-1")->last_session_error(), HasSubstr("broke off"));
+
+  device.Begin("2");
+  ASSERT_TRUE(device.RunSession().ok());
+  EXPECT_EQ(fleet.devices().Get("edge-1")->last_session_error(), "");
 }
 
 }  // namespace

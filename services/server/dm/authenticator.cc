@@ -88,6 +88,12 @@ absl::StatusOr<Authenticator::Result> Authenticator::Check(const syncml::Header&
   spdlog::warn("refused credentials device_uri=\"{}\" session={}", uri, session.session_id());
   // An honest device fails once, on a stale nonce, and its next success clears the count.
   limiter_.Failed(uri, now);
+  // Wrong on a fresh nonce: not a misunderstanding, and somebody should look.
+  if (device && !session.challenge_nonce().empty()) {
+    RETURN_IF_ERROR(parts_.devices.Update(device->id, [](v1::Device& resource) {
+      resource.set_last_session_error("the device's credentials are wrong");
+    }));
+  }
   return Challenge(syncml::StatusCode::kInvalidCredentials, session);
 }
 

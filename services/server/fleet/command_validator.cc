@@ -26,7 +26,7 @@ constexpr size_t kMaxReason = 255;
 constexpr int kMaxUris = 50;
 constexpr size_t kMaxValue = 16384;
 constexpr int kMaxKnown = 10000;
-constexpr int kShown = 10;
+constexpr size_t kShown = 10;
 constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 
 absl::Status CheckName(absl::string_view field, absl::string_view name) {
@@ -111,24 +111,47 @@ absl::Status CheckSizes(const v1::Action::Provision& provision) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<CommandValidator::Candidate>> CommandValidator::Known(
+absl::StatusOr<std::vector<CommandValidator::Candidate>> CommandValidator::Read(
     const std::string& device) {
   std::vector<Candidate> known;
   ASSIGN_OR_RETURN(const auto vms, inventory_.All(device));
   for (const auto& vm : vms) known.push_back({VirtualMachineIdOf(vm), vm.display_name()});
-  // What is being made can be named in the next command already.
+  return known;
+}
+
+// What is being made can be named in the next command already.
+absl::Status CommandValidator::AddPending(const std::string& device,
+                                          std::vector<Candidate>& known) {
   ASSIGN_OR_RETURN(auto commands, queue_.Unfinished(device, kMaxKnown));
   ASSIGN_OR_RETURN(auto made, queue_.AwaitingRead(device));
   commands.insert(commands.end(), made.begin(), made.end());
   for (const QueuedCommand& command : commands) {
-    const v1::Action& action = command.resource.action();
-    if (!action.has_provision()) continue;
+    if (!command.resource.action().has_provision()) continue;
     const std::string& id = command.resource.virtual_machine_id();
     const bool listed =
         std::any_of(known.begin(), known.end(), [&](const Candidate& one) { return one.id == id; });
     if (!listed) known.push_back({id, ProvisionedName(command.resource)});
   }
-  return known;
+  return absl::OkStatus();
+}
+
+std::vector<std::string> CommandValidator::Matching(const std::vector<Candidate>& known,
+                                                    const std::string& wanted) {
+  std::vector<std::string> ids;
+  for (const Candidate& one : known) {
+    if (one.id == wanted) return {one.id};
+    if (one.name == wanted) ids.push_back(one.id);
+  }
+  return ids;
+}
+
+std::string CommandValidator::Describe(const std::vector<Candidate>& known) {
+  std::vector<std::string> shown;
+  for (const Candidate& one : known) {
+    if (shown.size() == kShown) return absl::StrCat(absl::StrJoin(shown, ", "), ", ...");
+    shown.push_back(absl::StrCat(one.name, " (", one.id, ")"));
+  }
+  return absl::StrJoin(shown, ", ");
 }
 
 absl::StatusOr<std::string> CommandValidator::Resolve(const std::string& device,
@@ -136,13 +159,11 @@ absl::StatusOr<std::string> CommandValidator::Resolve(const std::string& device,
   if (wanted.empty()) {
     return InvalidField("action.virtual_machine", "virtual_machine is missing: its id or name");
   }
-  ASSIGN_OR_RETURN(const auto known, Known(device));
-  std::vector<std::string> named;
-  std::vector<std::string> shown;
-  for (const Candidate& one : known) {
-    if (one.id == wanted) return one.id;
-    if (one.name == wanted) named.push_back(one.id);
-    if (shown.size() < kShown) shown.push_back(absl::StrCat(one.name, " (", one.id, ")"));
+  ASSIGN_OR_RETURN(auto known, Read(device));
+  std::vector<std::string> named = Matching(known, wanted);
+  if (named.empty()) {
+    RETURN_IF_ERROR(AddPending(device, known));
+    named = Matching(known, wanted);
   }
   if (named.size() == 1) return named[0];
   if (named.size() > 1) {
@@ -153,10 +174,9 @@ absl::StatusOr<std::string> CommandValidator::Resolve(const std::string& device,
   ASSIGN_OR_RETURN(const DeviceRecord record, devices_.GetRecord(device));
   // Nothing was ever read from the device: take an id on trust, it will answer itself.
   if (record.inventory_time == absl::UnixEpoch() && IsUuid(wanted)) return wanted;
-  if (known.size() > kShown) shown.push_back("...");
   return Error(v1::ErrorInfo::REASON_VM_NOT_FOUND,
                absl::StrCat("device ", device, " has no virtual machine \"", wanted, "\"; it has ",
-                            shown.empty() ? "none" : absl::StrJoin(shown, ", ")),
+                            known.empty() ? "none" : Describe(known)),
                {{"device", DeviceName(device)}, {"virtual_machine", wanted}});
 }
 
@@ -195,7 +215,8 @@ absl::StatusOr<std::string> CommandValidator::CheckProvision(
   if (!id.empty() && !IsUuid(id)) {
     return InvalidField("action.provision.virtual_machine_id", "the id is no lower-case UUID");
   }
-  ASSIGN_OR_RETURN(const auto known, Known(device));
+  ASSIGN_OR_RETURN(auto known, Read(device));
+  RETURN_IF_ERROR(AddPending(device, known));
   for (const Candidate& one : known) {
     if (one.id != id && one.name != provision.display_name()) continue;
     return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,

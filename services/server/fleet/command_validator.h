@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,7 +34,13 @@ class CommandValidator {
     std::string name;
   };
 
-  absl::StatusOr<std::vector<Candidate>> Known(const std::string& device);
+  // What was read from the device, and what commands are making.
+  absl::StatusOr<std::vector<Candidate>> Read(const std::string& device);
+  absl::Status AddPending(const std::string& device, std::vector<Candidate>& known);
+  // The id that `wanted` is, or those that are called so.
+  static std::vector<std::string> Matching(const std::vector<Candidate>& known,
+                                           const std::string& wanted);
+  static std::string Describe(const std::vector<Candidate>& known);
   absl::StatusOr<std::string> Resolve(const std::string& device, const std::string& wanted);
   absl::StatusOr<std::string> CheckProvision(const std::string& device,
                                              const v1::Action::Provision& provision);

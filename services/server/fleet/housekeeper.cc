@@ -9,13 +9,35 @@
 namespace virmo::server {
 namespace {
 
+constexpr absl::Duration kInterval = absl::Minutes(10);
+constexpr absl::Duration kSessionIdle = absl::Minutes(10);
 constexpr absl::Duration kSessionLife = absl::Hours(1);
+
+absl::Status NoteBrokenSessions(Database& database, DeviceRegistry& devices, absl::Time now) {
+  const int64_t idle_since = absl::ToUnixMicros(now - kSessionIdle);
+  ASSIGN_OR_RETURN(const auto rows,
+                   database.Query("SELECT device FROM dm_session WHERE ended = 0 AND device <> '' "
+                                  "AND update_time < ?1",
+                                  {idle_since}));
+  for (const SqlRow& row : rows) {
+    RETURN_IF_ERROR(devices.Update(row.Text(0), [](v1::Device& device) {
+      if (device.last_session_error().empty()) {
+        device.set_last_session_error("the session broke off");
+      }
+    }));
+  }
+  return database.Execute(
+      "UPDATE dm_session SET ended = 1 WHERE ended = 0 AND device <> '' AND update_time < ?1",
+      {idle_since});
+}
 
 }  // namespace
 
-absl::Status Prune(Database& database, absl::Time now, absl::Duration retention) {
+absl::Status Prune(Database& database, DeviceRegistry& devices, absl::Time now,
+                   absl::Duration retention) {
   const int64_t oldest = absl::ToUnixMicros(now - retention);
   return database.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(NoteBrokenSessions(database, devices, now));
     RETURN_IF_ERROR(database.Execute(
         "DELETE FROM exchange WHERE command IN (SELECT id FROM command WHERE end_time > 0 AND "
         "end_time < ?1)",
@@ -28,8 +50,10 @@ absl::Status Prune(Database& database, absl::Time now, absl::Duration retention)
   });
 }
 
-Housekeeper::Housekeeper(Database& database, Clock clock, absl::Duration retention)
+Housekeeper::Housekeeper(Database& database, DeviceRegistry& devices, Clock clock,
+                         absl::Duration retention)
     : database_(database),
+      devices_(devices),
       clock_(std::move(clock)),
       retention_(retention),
       thread_([this] { Run(); }) {}
@@ -45,11 +69,12 @@ Housekeeper::~Housekeeper() {
 
 void Housekeeper::Run() {
   while (true) {
-    if (const absl::Status pruned = Prune(database_, clock_(), retention_); !pruned.ok()) {
+    if (const absl::Status pruned = Prune(database_, devices_, clock_(), retention_);
+        !pruned.ok()) {
       spdlog::error("cannot prune error=\"{}\"", pruned.message());
     }
     MutexLock lock(mutex_);
-    if (lock.WaitFor(changed_, absl::Hours(1), [&] { return stop_; })) return;
+    if (lock.WaitFor(changed_, kInterval, [&] { return stop_; })) return;
   }
 }
 

@@ -8,18 +8,21 @@
 #include "absl/time/time.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
+#include "services/server/fleet/device_registry.h"
 #include "services/server/store/clock.h"
 
 namespace virmo::server {
 
 // Keeps every table bounded: removes commands that ended and alerts that came longer ago than
-// `retention`, and DM sessions nobody has gone on with for an hour. Safe to call at any time.
-absl::Status Prune(Database& database, absl::Time now, absl::Duration retention);
+// `retention`, and DM sessions nobody has gone on with for an hour. Notes sessions that broke off.
+// Safe to call at any time.
+absl::Status Prune(Database& database, DeviceRegistry& devices, absl::Time now,
+                   absl::Duration retention);
 
-// Prunes once an hour on a thread of its own, until destruction.
+// Prunes every 10 minutes on a thread of its own, until destruction.
 class Housekeeper {
  public:
-  Housekeeper(Database& database, Clock clock, absl::Duration retention);
+  Housekeeper(Database& database, DeviceRegistry& devices, Clock clock, absl::Duration retention);
   ~Housekeeper();
   Housekeeper(const Housekeeper&) = delete;
   Housekeeper& operator=(const Housekeeper&) = delete;
@@ -28,6 +31,7 @@ class Housekeeper {
   void Run();
 
   Database& database_;
+  DeviceRegistry& devices_;
   const Clock clock_;
   const absl::Duration retention_;
   Mutex mutex_;

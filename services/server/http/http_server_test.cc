@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/server/http/http_server.h"
 
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/runtime/uuid.h"
 #include "services/server/testing/http_client.h"
 #include "services/server/testing/raw_connection.h"
 
@@ -96,6 +99,30 @@ TEST_F(HttpServerTest, ServesManyIdleConnections) {
   }
 
   EXPECT_EQ(Fetch("GET", url_ + "/").status, 200);
+}
+
+TEST(HttpServerTlsTest, SpeaksTlsWithTheCertificateGiven) {
+  const std::string folder = ::testing::TempDir() + "/tls-" + NewUuid();
+  std::filesystem::create_directories(folder);
+  const std::string made =
+      absl::StrCat("cd ", folder, " && openssl req -x509 -newkey ec -pkeyopt ",
+                   "ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -days 2 ",
+                   "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 >log 2>&1");
+  ASSERT_EQ(std::system(made.c_str()), 0);
+  HttpServer::Options options;
+  options.address = "127.0.0.1:0";
+  options.certificate_file = folder + "/cert.pem";
+  options.key_file = folder + "/key.pem";
+  auto server = HttpServer::Listen(options);
+  ASSERT_TRUE(server.ok()) << server.status();
+  (*server)->Start([](const HttpRequest&) { return TextResponse(200, "hello"); });
+
+  const std::string at = (*server)->address();
+  EXPECT_EQ(Fetch("GET", "https://" + at + "/", {}, "", folder + "/cert.pem").body, "hello\n");
+  EXPECT_EQ(Fetch("GET", "https://" + at + "/").status, 0);  // A stranger's certificate.
+  EXPECT_EQ(Fetch("GET", "http://" + at + "/").status, 0);
+  server->reset();
+  std::filesystem::remove_all(folder);
 }
 
 TEST(HttpServerListenTest, RefusesPlainHttpOnAPublicAddress) {

@@ -89,7 +89,8 @@ CREATE TABLE dm_session (
   ended INTEGER NOT NULL,
   state BLOB NOT NULL
 );
-CREATE INDEX dm_session_by_device ON dm_session (device_uri, session_id);
+CREATE INDEX dm_session_by_device ON dm_session (device, update_time);
+CREATE INDEX dm_session_by_uri ON dm_session (device_uri, session_id);
 CREATE INDEX dm_session_by_time ON dm_session (update_time);
 )sql";
 

@@ -26,7 +26,8 @@ size_t OnHeader(char* data, size_t size, size_t count, void* answer) {
 }  // namespace
 
 HttpAnswer Fetch(const std::string& method, const std::string& url,
-                 const std::vector<std::string>& headers, const std::string& body) {
+                 const std::vector<std::string>& headers, const std::string& body,
+                 const std::string& ca_file) {
   HttpAnswer answer;
   CURL* curl = curl_easy_init();
   curl_slist* list = nullptr;
@@ -40,6 +41,7 @@ HttpAnswer Fetch(const std::string& method, const std::string& url,
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, OnHeader);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &answer);
+  if (!ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file.c_str());
   if (method == "HEAD") {
     curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   } else if (method != "GET") {

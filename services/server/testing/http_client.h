@@ -14,7 +14,9 @@ struct HttpAnswer {
 };
 
 // One request by libcurl, a client that nobody here wrote.
+// `ca_file`: who may have signed an https server's certificate.
 HttpAnswer Fetch(const std::string& method, const std::string& url,
-                 const std::vector<std::string>& headers = {}, const std::string& body = "");
+                 const std::vector<std::string>& headers = {}, const std::string& body = "",
+                 const std::string& ca_file = "");
 
 }  // namespace virmo::server::testing
