@@ -263,8 +263,10 @@ absl::Status DmHandler::SendPackage(syncml::Encoding encoding, SessionState& ses
 
 absl::Status DmHandler::EndSession(SessionState& session, const std::string& error) {
   session.set_ended(true);
-  spdlog::info("session ended device={} session={} messages={} error=\"{}\"", session.device(),
-               session.session_id(), session.messages_sent(), error);
+  // One a device and poll is too many for a busy log, unless it went wrong.
+  spdlog::log(error.empty() ? spdlog::level::debug : spdlog::level::warn,
+              "session ended device={} session={} messages={} error=\"{}\"", session.device(),
+              session.session_id(), session.messages_sent(), error);
   return parts_.devices.Update(session.device(), [&](v1::Device& device) {
     *device.mutable_last_session_time() = ToTimestamp(parts_.clock());
     device.set_last_session_error(error);

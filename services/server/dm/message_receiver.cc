@@ -89,6 +89,7 @@ Sent* MessageReceiver::FindSent(const Command& status) {
 
 absl::Status MessageReceiver::TakeStatus(const Command& status) {
   if (status.cmd == "SyncHdr" || status.cmd_ref == "0") return TakeHeaderStatus(status);
+  if (status.cmd == "Alert") return absl::OkStatus();  // Ours steer the session, no more.
   const auto code = syncml::ParseStatusCode(status.data);
   Sent* sent = FindSent(status);
   if (!code || sent == nullptr) {
