@@ -99,9 +99,18 @@ void AddConsole(pugi::xml_node devices, const std::string& socket) {
   Set(Add(serial, "target"), "port", "0");
 }
 
-void AddAgentChannel(pugi::xml_node devices) {
+// Beside the console's: the path that libvirt would choose is too long for a socket below most
+// state directories.
+std::string AgentSocket(const std::string& console_socket) {
+  return console_socket.substr(0, console_socket.rfind('/') + 1) + "agent";
+}
+
+void AddAgentChannel(pugi::xml_node devices, const std::string& console_socket) {
   pugi::xml_node channel = Add(devices, "channel");
   Set(channel, "type", "unix");
+  pugi::xml_node source = Add(channel, "source");
+  Set(source, "mode", "bind");
+  Set(source, "path", AgentSocket(console_socket));
   pugi::xml_node target = Add(channel, "target");
   Set(target, "type", "virtio");
   Set(target, "name", kAgentName);
@@ -113,7 +122,7 @@ void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& p
   AddDisk(devices, spec);
   for (const NetworkInterface& nic : spec.interfaces) AddInterface(devices, nic);
   AddConsole(devices, spec.console_socket);
-  AddAgentChannel(devices);
+  AddAgentChannel(devices, spec.console_socket);
   if (absl::StrContains(platform.machine, "q35") || absl::StrContains(platform.machine, "virt")) {
     pugi::xml_node root = Add(devices, "controller");
     Set(root, "type", "pci");
@@ -241,9 +250,12 @@ std::string AgentChannel(const std::string& xml) {
   return channel ? Print(channel) : "";
 }
 
-std::string NewAgentChannel() {
+std::string NewAgentChannel(const std::string& xml) {
+  pugi::xml_document domain;
+  domain.load_buffer(xml.data(), xml.size());
+  const pugi::xml_node serial = domain.child("domain").child("devices").child("serial");
   pugi::xml_document document;
-  AddAgentChannel(document);
+  AddAgentChannel(document, serial.child("source").attribute("path").value());
   return Print(document.first_child());
 }
 

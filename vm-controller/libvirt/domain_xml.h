@@ -33,7 +33,7 @@ std::vector<std::string> InterfacesWithLink(const std::string& xml, bool up);
 // The XML of the guest agent's channel in a live domain; empty if it has none.
 std::string AgentChannel(const std::string& xml);
 
-// The XML of a guest agent's channel to attach.
-std::string NewAgentChannel();
+// The XML of a guest agent's channel to attach to the domain of this XML.
+std::string NewAgentChannel(const std::string& xml);
 
 }  // namespace virmo::vm_controller
