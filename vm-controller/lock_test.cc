@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Locks: enforced beside everything else, and winning every race.
+#include <atomic>
+#include <utility>
+
 #include "gmock/gmock.h"
 #include "vm-controller/controller_fixture.h"
 
@@ -176,11 +179,16 @@ TEST_F(LockTest, ALockHoldsOverARestartOfTheController) {
 
 TEST_F(LockTest, WhatCouldNotBeClosedIsReportedAndTriedAgain) {
   const std::string id = Provision("work", /*start=*/true);
-  hypervisor_.FailNext("SetAccess", Error(ErrorInfo::REASON_HYPERVISOR_FAILED, "not now"));
+  std::atomic<bool> failing = true;
+  hypervisor_.OnCall("SetAccess", [&] {
+    if (!failing) return;
+    hypervisor_.FailNext("SetAccess", Error(ErrorInfo::REASON_HYPERVISOR_FAILED, "not now"));
+  });
 
   Lock(id);
 
   EXPECT_TRUE(Reported(id, "lock.network", AppliedItem::OUTCOME_FAILED));
+  failing = false;
   EXPECT_TRUE(Reported(id, "lock.network", AppliedItem::OUTCOME_APPLIED));
 }
 
