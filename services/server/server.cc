@@ -32,6 +32,10 @@ absl::Status CheckConfig(const config::v1::ServerConfig& config) {
   if (config.max_message_bytes() < 4096 || config.max_message_bytes() > (64 << 20)) {
     return InvalidField("max_message_bytes", "max_message_bytes must be 4096 to 67108864");
   }
+  const std::string& url = config.public_url();
+  if (!url.empty() && !absl::StartsWith(url, "http://") && !absl::StartsWith(url, "https://")) {
+    return InvalidField("public_url", absl::StrCat("\"", url, "\" is no http(s) URL"));
+  }
   if (config.retention_days() < 1) return InvalidField("retention_days", "must be at least 1");
   if (config.stale_after_seconds() < 1) {
     return InvalidField("stale_after_seconds", "must be at least 1");
@@ -78,6 +82,13 @@ absl::StatusOr<Foundation> LayFoundation(const config::v1::ServerConfig& config,
                                                        : SecretBox::IfMissing::kFail));
   ASSIGN_OR_RETURN(base.images, ImageLibrary::Open(folder + "/images", *base.database, clock));
   ASSIGN_OR_RETURN(base.http, HttpServer::Listen(HttpOptions(config)));
+  const std::string address = base.http->address();
+  const bool is_anywhere =
+      absl::StartsWith(address, "0.0.0.0:") || absl::StartsWith(address, "[::]:");
+  if (is_anywhere && config.public_url().empty()) {
+    return InvalidField("public_url", absl::StrCat("devices cannot reach ", address,
+                                                   "; say how they reach this server"));
+  }
   return base;
 }
 

@@ -209,6 +209,7 @@ TEST_F(ServerTest, RefusesAConfigurationThatCannotWork) {
   EXPECT_TRUE(refuses([](auto& c) { c.set_retention_days(0); }));
   EXPECT_TRUE(refuses([](auto& c) { c.set_max_message_bytes(10); }));
   EXPECT_TRUE(refuses([](auto& c) { c.set_http_address("0.0.0.0:0"); }));
+  EXPECT_TRUE(refuses([](auto& c) { c.set_public_url("dm.example.com"); }));
   EXPECT_TRUE(refuses([](auto& c) {
     c.mutable_http_tls()->set_certificate_file("/none.pem");
     c.mutable_http_tls()->set_key_file("/none.pem");
