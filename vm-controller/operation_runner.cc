@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "google/protobuf/util/time_util.h"
 #include "services/runtime/error.h"
 #include "services/runtime/fault_point.h"
@@ -143,7 +144,7 @@ void OperationRunner::Run(const std::string& id) {
     spdlog::error("could not record the end operation={} cause=\"{}\"", OperationName(id),
                   ended.message());
   }
-  CollectImages();
+  TidyUp();
   on_end_(job.vm_id);
   if (!plan->result_id.empty()) on_end_(plan->result_id);
 }
@@ -228,7 +229,10 @@ absl::Status OperationRunner::Alert(const Job& job, const Plan& plan, const absl
   return outbox_.Add(std::move(alert));
 }
 
-void OperationRunner::CollectImages() {
+// Removes images that nobody uses any more and, once a day, records of old operations.
+void OperationRunner::TidyUp() {
+  const int64_t today = absl::ToUnixSeconds(absl::Now()) / 86400;
+  if (pruned_day_.exchange(today) != today) (void)shop_.journal.Prune();
   const absl::StatusOr<std::vector<MachineRecord>> records = shop_.machines.store().List();
   if (!records.ok()) return;
   std::set<std::string> used;

@@ -40,13 +40,14 @@ class OperationRunner {
   absl::Status EndRecord(const Job& job, const Plan& plan, const absl::Status& outcome);
   absl::Status Alert(const Job& job, const Plan& plan, const absl::Status& outcome,
                      const v1::VirtualMachine& vm);
-  void CollectImages();
+  void TidyUp();
 
   Workshop& shop_;
   Database& database_;
   Outbox& outbox_;
   const std::function<void(const std::string&)> on_end_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<int64_t> pruned_day_ = 0;
   WorkerPool workers_;  // Last: its tasks use the others.
 };
 

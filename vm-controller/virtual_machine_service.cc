@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/virtual_machine_service.h"
 
-#include <thread>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
+#include "vm-controller/console_stream.h"
 
 namespace virmo::vm_controller {
 namespace {
@@ -16,7 +17,6 @@ using google::longrunning::Operation;
 constexpr absl::Duration kSignOfLife = absl::Seconds(10);
 constexpr int kDefaultPage = 50;
 constexpr int kMaxPage = 1000;
-constexpr int kMaxBacklog = 65536;
 
 template <typename Result, typename Response>
 grpc::Status Answer(absl::StatusOr<Result> result, Response* response) {
@@ -195,37 +195,9 @@ grpc::Status VirtualMachineServiceImpl::CloneVirtualMachine(
   return Answer(controller_.requests().Clone(*request), response);
 }
 
-grpc::Status VirtualMachineServiceImpl::OpenConsole(
-    grpc::ServerContext* context,
-    grpc::ServerReaderWriter<v1::OpenConsoleResponse, v1::OpenConsoleRequest>* stream) {
-  v1::OpenConsoleRequest first;
-  if (!stream->Read(&first)) return ToGrpc(InvalidField("name", "the stream was empty"));
-  const absl::StatusOr<std::string> id = VirtualMachineId(first.name());
-  if (!id.ok()) return ToGrpc(id.status());
-  const absl::StatusOr<v1::VirtualMachine> vm = controller_.machines().Get(*id);
-  if (!vm.ok()) return ToGrpc(vm.status());
-  ConsoleHub& consoles = controller_.consoles();
-  auto console = consoles.Open(*id, std::min(kMaxBacklog, first.backlog_bytes()));
-  if (!console.ok()) return ToGrpc(console.status());
-  std::thread typist([&consoles, stream, &id, &first] {
-    v1::OpenConsoleRequest request = first;
-    do {
-      if (!consoles.Write(*id, request.input()).ok()) return;
-    } while (stream->Read(&request));
-  });
-  using State = ConsoleHub::Stream::State;
-  State state = State::kTimeout;
-  bool peer = true;
-  while (peer && state != State::kClosed && !context->IsCancelled()) {
-    v1::OpenConsoleResponse response;
-    state = (*console)->Next(absl::Milliseconds(250), response.mutable_output());
-    if (state == State::kOutput) peer = stream->Write(response);
-  }
-  context->TryCancel();  // Wakes the typist.
-  typist.join();
-  return state == State::kClosed ? ToGrpc(Error(v1::ErrorInfo::REASON_VM_LOCKED,
-                                                "the console was closed: it is locked"))
-                                 : grpc::Status::OK;
+grpc::ServerBidiReactor<v1::OpenConsoleRequest, v1::OpenConsoleResponse>*
+VirtualMachineServiceImpl::OpenConsole(grpc::CallbackServerContext*) {
+  return new ConsoleStream(controller_);  // Deletes itself.
 }
 
 grpc::Status VirtualMachineServiceImpl::GetHost(grpc::ServerContext*, const v1::GetHostRequest*,

@@ -7,7 +7,8 @@
 namespace virmo::vm_controller {
 
 // VirtualMachineService: messages in, messages out. Thread-safe.
-class VirtualMachineServiceImpl : public v1::VirtualMachineService::Service {
+class VirtualMachineServiceImpl : public v1::VirtualMachineService::WithCallbackMethod_OpenConsole<
+                                      v1::VirtualMachineService::Service> {
  public:
   // `controller` must outlive it.
   explicit VirtualMachineServiceImpl(Controller& controller) : controller_(controller) {}
@@ -54,9 +55,8 @@ class VirtualMachineServiceImpl : public v1::VirtualMachineService::Service {
   grpc::Status CloneVirtualMachine(grpc::ServerContext* context,
                                    const v1::CloneVirtualMachineRequest* request,
                                    google::longrunning::Operation* response) override;
-  grpc::Status OpenConsole(
-      grpc::ServerContext* context,
-      grpc::ServerReaderWriter<v1::OpenConsoleResponse, v1::OpenConsoleRequest>* stream) override;
+  grpc::ServerBidiReactor<v1::OpenConsoleRequest, v1::OpenConsoleResponse>* OpenConsole(
+      grpc::CallbackServerContext* context) override;
   grpc::Status GetHost(grpc::ServerContext* context, const v1::GetHostRequest* request,
                        v1::Host* response) override;
 

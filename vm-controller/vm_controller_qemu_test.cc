@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "absl/strings/match.h"
 #include "gtest/gtest.h"
 #include "tests/support/private_libvirtd.h"
 #include "vm-controller/qemu_fixture.h"
@@ -33,7 +34,19 @@ TEST_F(VmControllerQemuTest, AGuestLivesItsWholeLife) {
   ASSERT_TRUE(Soon([&] { return LastTick(id) > saved_tick; }));
   EXPECT_LE(LastTick(id), saved_tick + 30) << "it did not go on where it stopped";
 
+  grpc::ClientContext console_context;
+  const auto console = vms_->OpenConsole(&console_context);
+  v1::OpenConsoleRequest open;
+  open.set_name(VirtualMachineName(id));
+  open.set_backlog_bytes(4096);
+  ASSERT_TRUE(console->Write(open));
+  v1::OpenConsoleResponse output;
+  ASSERT_TRUE(console->Read(&output));
+  EXPECT_TRUE(absl::StrContains(output.output(), "tick "));
+
   policy_->SetLock(id, true);
+  while (console->Read(&output)) continue;
+  EXPECT_EQ(ReasonOf(FromGrpc(console->Finish())), v1::ErrorInfo::REASON_VM_LOCKED);
   ASSERT_TRUE(Soon([&] { return Vm(id).paused_by_lock(); }));
   EXPECT_FALSE(Vm(id).network_interfaces(0).link_up());
   EXPECT_TRUE(Soon([&] {

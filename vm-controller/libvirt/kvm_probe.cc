@@ -48,12 +48,12 @@ int MakeDisk() {
   return fd;
 }
 
-pid_t Spawn(const std::string& emulator, int disk) {
+pid_t Spawn(const std::string& emulator, const std::string& accelerator, int disk) {
   const std::string drive = absl::StrCat("file=/proc/", getpid(), "/fd/", disk,
                                          ",format=raw,if=none,id=d,readonly=on,file.locking=off");
   std::vector<std::string> words = {emulator,
                                     "-accel",
-                                    "kvm",
+                                    accelerator,
                                     "-machine",
                                     "q35",
                                     "-cpu",
@@ -103,17 +103,22 @@ bool EndsWell(pid_t child) {
 
 }  // namespace
 
-bool KvmWorks(const std::string& emulator) {
-#if defined(__x86_64__)
-  if (access("/dev/kvm", R_OK | W_OK) != 0) return false;
+bool TryAccelerator(const std::string& emulator, const std::string& accelerator) {
   const int disk = MakeDisk();
-  const pid_t child = disk < 0 ? -1 : Spawn(emulator, disk);
+  const pid_t child = disk < 0 ? -1 : Spawn(emulator, accelerator, disk);
   const bool works = child > 0 && EndsWell(child);
   if (disk >= 0) close(disk);
+  return works;
+}
+
+bool KvmWorks([[maybe_unused]] const std::string& emulator) {
+#if defined(__x86_64__)
+  if (access("/dev/kvm", R_OK | W_OK) != 0) return false;
+  const bool works = TryAccelerator(emulator, "kvm");
   spdlog::info("tried kvm works={}", works);
   return works;
 #else
-  return access(emulator.c_str(), X_OK) == 0 && false;
+  return false;
 #endif
 }
 

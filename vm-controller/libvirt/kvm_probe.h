@@ -10,4 +10,7 @@ namespace virmo::vm_controller {
 // Takes a second at most. False on any doubt, and where it cannot be tried (not x86).
 bool KvmWorks(const std::string& emulator);
 
+// The trial itself, with any accelerator of QEMU: `kvm`, `tcg`.
+bool TryAccelerator(const std::string& emulator, const std::string& accelerator);
+
 }  // namespace virmo::vm_controller

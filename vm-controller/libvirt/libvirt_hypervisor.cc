@@ -274,11 +274,10 @@ absl::Status LibvirtHypervisor::SetAgent(virDomainPtr domain, Access access) {
   const std::string channel = AgentChannel(xml);
   const bool attached = !channel.empty();
   if (attached == (access == Access::kOpen)) return absl::OkStatus();
-  const int done =
-      attached
-          ? virDomainDetachDeviceFlags(domain, channel.c_str(), VIR_DOMAIN_AFFECT_LIVE)
-          : virDomainAttachDeviceFlags(domain, NewAgentChannel(xml).c_str(),
-                                       VIR_DOMAIN_AFFECT_LIVE);
+  const int done = attached
+                       ? virDomainDetachDeviceFlags(domain, channel.c_str(), VIR_DOMAIN_AFFECT_LIVE)
+                       : virDomainAttachDeviceFlags(domain, NewAgentChannel(xml).c_str(),
+                                                    VIR_DOMAIN_AFFECT_LIVE);
   if (done == 0) return absl::OkStatus();
   return Failed(virDomainGetConnect(domain),
                 attached ? "detach the guest agent" : "attach the guest agent");
