@@ -276,6 +276,19 @@ TEST_F(DmBridgeProcessTest, AServerWithAnotherSecretIsRefusedAndNothingDone) {
   EXPECT_THAT(server_.statuses(), ElementsAre("Exec 202"));
 }
 
+TEST_F(DmBridgeProcessTest, ABridgeThatLostItsStateFindsTheServerAgain) {
+  StartBridgeAndWait();
+  ASSERT_TRUE(RunSession().ok());
+  server_.Queue(ServerMessage::MakeCommand(CommandKind::kGet, "./VirMO/VMs"));
+  ASSERT_TRUE(RunSession().ok());
+  Kill(SIGTERM);
+  std::filesystem::remove_all(folder_ / "state");
+  StartBridgeAndWait();  // By itself: nobody asks for a session.
+  server_.Queue(StartCommand("c1"));
+  EXPECT_TRUE(Eventually([&] { return server_.statuses().size() == 2; })) << Log();
+  EXPECT_EQ(server_.statuses().back(), "Exec 202");
+}
+
 TEST_F(DmBridgeProcessTest, ANotificationStartsItsSessionOnceAndAForgedOneNone) {
   StartBridgeAndWait();
   ASSERT_TRUE(RunSession().ok());

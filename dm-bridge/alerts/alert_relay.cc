@@ -82,11 +82,12 @@ std::vector<OutgoingAlert> AlertRelay::PendingFor(const std::string& server_id) 
 
 absl::Time AlertRelay::NextRetry(const std::string& server_id) {
   absl::Time next = absl::InfiniteFuture();
+  std::set<std::string> seen;  // Only the first of a virtual machine can be due.
   MutexLock lock(mutex_);
   for (const auto& [sequence, entry] : alerts_) {
-    const bool waits = entry.server_id == server_id && !entry.acknowledged &&
-                       entry.not_before > absl::InfinitePast();
-    if (waits) next = std::min(next, entry.not_before);
+    if (entry.server_id != server_id || entry.acknowledged) continue;
+    if (!seen.insert(entry.alert.virtual_machine()).second) continue;
+    if (entry.not_before > absl::InfinitePast()) next = std::min(next, entry.not_before);
   }
   return next;
 }
@@ -95,7 +96,9 @@ void AlertRelay::OnAnswered(const std::string& alert_id, StatusCode code) {
   if (IsDelivered(code)) return Acknowledge(alert_id);
   const bool session =
       code == StatusCode::kInvalidCredentials || code == StatusCode::kMissingCredentials;
-  if (!session) Reject(alert_id, absl::StrCat("the server answered ", syncml::ToText(code)));
+  if (!session) return Reject(alert_id, absl::StrCat("the server answered ", syncml::ToText(code)));
+  MutexLock lock(mutex_);
+  if (Entry* entry = FindLocked(alert_id)) entry->not_before = absl::Now() + kFirstRetry;
 }
 
 void AlertRelay::OnUnanswered(const std::set<std::string>& alert_ids) {

@@ -48,7 +48,7 @@ class AlertRelay {
   absl::Time NextRetry(const std::string& server_id);
 
   // The server answered: acknowledged if 200 or 202; else refused: tried again later, and parked
-  // after kMaxAttempts. 401 and 407 mean the session, not the alert: it just stays.
+  // after kMaxAttempts. 401 and 407 mean the session, not the alert: tried again, not counted.
   void OnAnswered(const std::string& alert_id, syncml::StatusCode code);
 
   // A session went well, but the server did not answer these: tried again later.

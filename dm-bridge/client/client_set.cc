@@ -20,6 +20,8 @@ void ClientSet::Clear() {
     MutexLock lock(mutex_);
     clients.swap(clients_);
   }
+  // A call of RunSession() may hold one for as long as it waits.
+  for (const auto& client : clients) client->Stop();
   // They end outside the lock, for their threads may still ask Has().
 }
 

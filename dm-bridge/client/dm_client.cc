@@ -16,8 +16,9 @@
 namespace virmo::dm_bridge {
 namespace {
 
-// Alerts that follow one another closely share a session.
+// Alerts that follow one another closely share a session; the first of a burst does not wait.
 constexpr absl::Duration kCoalesce = absl::Milliseconds(20);
+constexpr absl::Duration kBurst = absl::Milliseconds(100);
 constexpr absl::Duration kBusyPoll = absl::Seconds(2);
 constexpr absl::Duration kBusyTime = absl::Minutes(1);
 constexpr absl::Duration kFirstBackOff = absl::Seconds(1);
@@ -82,13 +83,15 @@ DmClient::DmClient(config::v1::DmAccount account, Environment environment)
       thread_([this] { Run(); }) {}
 
 DmClient::~DmClient() {
-  transport_.Cancel();
-  {
-    MutexLock lock(mutex_);
-    stop_ = true;
-    changed_.notify_all();
-  }
+  Stop();
   thread_.join();
+}
+
+void DmClient::Stop() {
+  transport_.Cancel();
+  MutexLock lock(mutex_);
+  stop_ = true;
+  changed_.notify_all();
 }
 
 void DmClient::OnAlertsPending() {
@@ -149,7 +152,8 @@ DmClient::Wake DmClient::WaitUntilDue(std::optional<SessionRequest>* notified) {
     lock.WaitFor(changed_, wait + absl::Milliseconds(1),
                  [&] { return stop_ || asked_ || notified_ || alerts_pending_ != pending; });
   }
-  if (alerts_pending_ && !asked_ && !notified_) {
+  const bool burst = absl::Now() - alerts_delivered_ < kBurst;
+  if (alerts_pending_ && burst && !asked_ && !notified_) {
     lock.WaitFor(changed_, kCoalesce, [&] { return stop_ || asked_ || notified_; });
   }
   if (stop_) return Wake::kStop;
@@ -242,10 +246,12 @@ void DmClient::Settle(const v1::Session& report, const absl::Status& outcome) {
       failures_ == 0
           ? absl::InfinitePast()
           : now + std::min(kFirstBackOff * (1 << (failures_ - 1)), kLongestBackOff) * Jitter();
+  if (report.alerts() > 0) alerts_delivered_ = now;
   if (report.commands() > 0 || unfinished) busy_until_ = now + kBusyTime;
   const absl::Duration pause =
       now < busy_until_ ? kBusyPoll : absl::Seconds(environment_.config.poll_interval_seconds());
-  next_poll_ = std::min(now + pause, retry);
+  // After a failure the next one is due as soon as the back-off is over.
+  next_poll_ = outcome.ok() ? std::min(now + pause, retry) : not_before_;
   if (more_alerts) alerts_pending_ = true;
   running_ = false;
   last_ = report;

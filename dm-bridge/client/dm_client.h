@@ -42,9 +42,12 @@ class DmClient {
   };
 
   DmClient(config::v1::DmAccount account, Environment environment);
-  ~DmClient();  // Breaks off a session that runs.
+  ~DmClient();
   DmClient(const DmClient&) = delete;
   DmClient& operator=(const DmClient&) = delete;
+
+  // Breaks off a session that runs; no more begin, and RunSession() returns.
+  void Stop();
 
   const std::string& server_id() const { return server_id_; }
 
@@ -85,6 +88,7 @@ class DmClient {
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;  // In a row.
   absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time next_poll_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time alerts_delivered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time busy_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;  // Sessions.
   v1::Session last_ ABSL_GUARDED_BY(mutex_);

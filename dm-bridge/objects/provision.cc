@@ -44,16 +44,30 @@ absl::StatusOr<bool> ProvisionStore::Has(const std::string& name) {
   return !rows.empty();
 }
 
+// Makes room by forgetting the oldest request that has ended.
+absl::Status ProvisionStore::MakeRoom() {
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> count,
+                   database_.Query("SELECT COUNT(*) FROM provision"));
+  if (count[0].Int(0) < kMaxRequests) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> ended,
+                   database_.Query("SELECT name FROM provision WHERE status NOT IN (?1, ?2, ?3) "
+                                   "ORDER BY rowid LIMIT 1",
+                                   {static_cast<int64_t>(ProvisionStatus::kIdle),
+                                    static_cast<int64_t>(ProvisionStatus::kDownloadProgressing),
+                                    static_cast<int64_t>(ProvisionStatus::kProvisionProgressing)}));
+  if (!ended.empty()) return Remove(ended[0].Text(0));
+  return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
+               absl::StrCat("there are ", kMaxRequests, " requests; delete old ones first"));
+}
+
 absl::Status ProvisionStore::Create(const std::string& name) {
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, Names());
-  if (names.size() >= kMaxRequests) {
-    return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
-                 absl::StrCat("there are ", names.size(), " requests; delete old ones first"));
-  }
-  return database_.Execute(
-      "INSERT INTO provision (name, status, operation, download_only, vm_id) "
-      "VALUES (?1, ?2, '', 0, '')",
-      {name, static_cast<int64_t>(ProvisionStatus::kIdle)});
+  return database_.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(MakeRoom());
+    return database_.Execute(
+        "INSERT INTO provision (name, status, operation, download_only, vm_id) "
+        "VALUES (?1, ?2, '', 0, '')",
+        {name, static_cast<int64_t>(ProvisionStatus::kIdle)});
+  });
 }
 
 absl::Status ProvisionStore::Remove(const std::string& name) {

@@ -50,7 +50,8 @@ class ProvisionStore {
 
   absl::StatusOr<std::vector<std::string>> Names();
   absl::StatusOr<bool> Has(const std::string& name);
-  // RESOURCE_EXHAUSTED (INSUFFICIENT_RESOURCES) if there are too many.
+  // With too many the oldest that ended is forgotten; RESOURCE_EXHAUSTED
+  // (INSUFFICIENT_RESOURCES) if none has.
   absl::Status Create(const std::string& name);
   absl::Status Remove(const std::string& name);
 
@@ -68,6 +69,8 @@ class ProvisionStore {
   int ProgressOf(const std::string& operation) const;
 
  private:
+  absl::Status MakeRoom();
+
   Database& database_;
   mutable Mutex mutex_;
   std::map<std::string, int> progress_ ABSL_GUARDED_BY(mutex_);

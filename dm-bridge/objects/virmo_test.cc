@@ -331,6 +331,16 @@ TEST_F(VirmoTest, ACallThatNeverArrivedLeavesTheRequestIdle) {
   EXPECT_EQ(Get("./VirMO/Provision/p/Status"), "10");
 }
 
+TEST_F(VirmoTest, ProvisioningRequestsAreBoundedAndTheOldestThatEndedGoesFirst) {
+  for (int i = 0; i < ProvisionStore::kMaxRequests; ++i) {
+    ASSERT_TRUE(provisions_.Create(absl::StrCat("r", i)).ok());
+  }
+  EXPECT_THAT(Add("./VirMO/Provision/more/PkgID", "x"), HasSubstr("420 1422"));
+  ASSERT_TRUE(provisions_.SetRecord("r7", {.status = ProvisionStatus::kProvisioned}).ok());
+  EXPECT_EQ(Add("./VirMO/Provision/more/PkgID", "x"), "200");
+  EXPECT_EQ(Get("./VirMO/Provision/r7"), "!404");
+}
+
 TEST_F(VirmoTest, SecretsOfAccountsAreNotReadable) {
   AccountStore accounts(*database_);
   const std::string file = folder_ / "account.textproto";

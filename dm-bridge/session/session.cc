@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/session/session.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/syncml/auth.h"
@@ -125,11 +126,18 @@ SessionStep Session::End(absl::Status outcome) {
   return {.message = std::nullopt, .url = "", .outcome = std::move(outcome)};
 }
 
-void Session::ReadHeader(const syncml::Header& header) {
-  if (header.resp_uri && !header.resp_uri->empty()) url_ = *header.resp_uri;
+absl::Status Session::ReadHeader(const syncml::Header& header) {
+  if (header.resp_uri && !header.resp_uri->empty()) {
+    const bool https = absl::StartsWithIgnoreCase(*header.resp_uri, "https://");
+    if (settings_.transport_authenticates_server && !https) {
+      return SessionFailed("the server's RespURI leads out of TLS");
+    }
+    url_ = *header.resp_uri;
+  }
   if (header.meta.max_msg_size && *header.meta.max_msg_size > 0) {
     peer_max_bytes_ = std::max(*header.meta.max_msg_size, kMinPeerMaxBytes);
   }
+  return absl::OkStatus();
 }
 
 SessionStep Session::Receive(const Message& message) {
@@ -137,7 +145,7 @@ SessionStep Session::Receive(const Message& message) {
     return End(SessionFailed(
         absl::StrCat("the server answered for session '", message.header.session_id, "'")));
   }
-  ReadHeader(message.header);
+  if (absl::Status read = ReadHeader(message.header); !read.ok()) return End(read);
   if (auto step = CheckOwnCredentials(message)) return *std::move(step);
   if (auto step = CheckServer(message)) return *std::move(step);
   TakeAlertAnswers(message);

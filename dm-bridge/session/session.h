@@ -99,7 +99,7 @@ class Session {
   SessionStep End(absl::Status outcome);
   syncml::Header MakeHeader() const;
 
-  void ReadHeader(const syncml::Header& header);
+  absl::Status ReadHeader(const syncml::Header& header);
   std::optional<SessionStep> CheckOwnCredentials(const syncml::Message& message);
   std::optional<SessionStep> Answer401(const syncml::Command& status);
   std::optional<SessionStep> CheckServer(const syncml::Message& message);

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/session/session.h"
 
-#include "dm-bridge/testing/server_side.h"
-#include "dm-bridge/testing/test_tree.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
+#include "dm-bridge/testing/session_fixture.h"
 #include "services/runtime/error.h"
 #include "services/syncml/codec.h"
 
@@ -17,84 +14,6 @@ using syncml::Message;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-class FakeHost : public SessionHost {
- public:
-  absl::Status SaveNonces(const Nonces& nonces) override {
-    saved.push_back(nonces);
-    return absl::OkStatus();
-  }
-  std::vector<OutgoingAlert> PendingAlerts() override { return pending; }
-  void OnAlertAnswered(const std::string& alert_id, syncml::StatusCode code) override {
-    answered.push_back(absl::StrCat(alert_id, " ", syncml::ToText(code)));
-    std::erase_if(pending, [&](const OutgoingAlert& alert) { return alert.alert_id == alert_id; });
-  }
-  void OnCommands() override { ++commands; }
-
-  void Raise(const std::string& id) {
-    syncml::GenericAlert alert;
-    alert.source_uri = "./T/Run";
-    alert.type = "urn:oma:at:virmo:1.0:Start";
-    alert.format = "xml";
-    alert.mark = "informational";
-    alert.data = "<OpResult><ResultCode>1200</ResultCode></OpResult>";
-    pending.push_back({id, alert});
-  }
-
-  std::vector<Nonces> saved;
-  std::vector<OutgoingAlert> pending;
-  std::vector<std::string> answered;
-  int commands = 0;
-};
-
-class SessionTest : public ::testing::Test {
- protected:
-  SessionTest() {
-    config::v1::DmAccount& account = settings_.account;
-    account.set_server_id("virmo-server");
-    account.set_address("https://virmo.example/dm");
-    account.set_device_uri("urn:uuid:6f1c1f0e-0000-4000-8000-000000000001");
-    account.set_client_name("vm-device-01");
-    account.set_client_secret("devsecret");
-    account.set_server_name("virmo-server");
-    account.set_server_secret("srvsecret");
-    settings_.nonces = {kClientNonce, {kServerNonce}};
-    settings_.session_id = "1F";
-    settings_.session_uuid = "uuid";
-    settings_.dev_info = {{"DevId", account.device_uri()}, {"Man", "Example"}};
-  }
-
-  Message Begin() {
-    session_.emplace(settings_, test_.tree(), host_);
-    return Take(session_->Start());
-  }
-  Message Take(SessionStep step) {
-    EXPECT_TRUE(step.message.has_value()) << step.outcome;
-    url_ = step.url;
-    return step.message.value_or(Message());
-  }
-  Message Answer(const Message& message) { return Take(session_->Receive(message)); }
-  SessionStep End(const Message& message) {
-    SessionStep step = session_->Receive(message);
-    EXPECT_FALSE(step.message.has_value());
-    return step;
-  }
-  // Package 2 of a server that is who it should be.
-  ServerMessage Good(const Message& request) {
-    ServerMessage message(request);
-    message.Cred(kServerDigest);
-    return message;
-  }
-  static std::string DigestOf(const Message& message) {
-    return message.header.cred ? message.header.cred->data : "";
-  }
-
-  TestTree test_;
-  FakeHost host_;
-  SessionSettings settings_;
-  std::optional<Session> session_;
-  std::string url_;
-};
 
 TEST_F(SessionTest, PackageOneHasCredentialsAlertAndDevInfo) {
   const Message message = Begin();
@@ -227,125 +146,11 @@ TEST_F(SessionTest, RespUriIsWhereTheNextMessageGoes) {
   EXPECT_EQ(three.header.target.uri, url_);
 }
 
-// Authentication of the client.
-
-TEST_F(SessionTest, AChallengeIsAnsweredOnceFromPackageOneOn) {
-  settings_.nonces.client.reset();
-  host_.Raise("a");
-  const Message one = Begin();
-  EXPECT_FALSE(one.header.cred.has_value());
-  const Message again = Answer(ServerMessage(one, 407, 407).Chal(kClientNonce));
-  EXPECT_EQ(again.header.msg_id, "2");
-  EXPECT_EQ(again.header.session_id, "1F");
-  EXPECT_EQ(DigestOf(again), kClientDigest);
-  EXPECT_THAT(again.body, ::testing::SizeIs(3));
-  EXPECT_THAT(host_.answered, IsEmpty());
-
-  const SessionStep step = End(ServerMessage(again, 401, 401).Chal("other nonce 1234"));
-  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
-  EXPECT_THAT(host_.saved, IsEmpty());
-}
-
-TEST_F(SessionTest, AStaleNonceIsHealedByTheChallenge) {
-  settings_.nonces.client = "stale";
-  const Message one = Begin();
-  EXPECT_NE(DigestOf(one), kClientDigest);
-  const Message again = Answer(ServerMessage(one, 401, 401).Chal(kClientNonce));
-  EXPECT_EQ(DigestOf(again), kClientDigest);
-  EXPECT_TRUE(End(Good(again)).outcome.ok());
-  ASSERT_FALSE(host_.saved.empty());
-  EXPECT_EQ(host_.saved.back().client, kClientNonce);
-}
-
-TEST_F(SessionTest, AChallengeForOtherCredentialsEndsTheSession) {
-  ServerMessage refusal(Begin(), 401, 401);
-  refusal.Chal(kClientNonce);
-  refusal.message().body.front().chal->meta.type = std::string(syncml::kAuthBasic);
-  EXPECT_EQ(ReasonOf(End(refusal).outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
-
-  EXPECT_EQ(ReasonOf(End(ServerMessage(Begin(), 401, 401)).outcome),
-            v1::ErrorInfo::REASON_UNAUTHENTICATED);
-}
-
-TEST_F(SessionTest, TheNextNonceIsKeptOnceTheServerProvedItself) {
-  const Message one = Begin();
-  EXPECT_TRUE(End(Good(one).Chal("next client nonc")).outcome.ok());
-  ASSERT_EQ(host_.saved.size(), 1u);
-  EXPECT_EQ(host_.saved[0].client, "next client nonc");
-  EXPECT_THAT(host_.saved[0].server, ElementsAre(kServerNonce));
-}
-
-TEST_F(SessionTest, Status200MeansCredentialsInEveryMessage) {
-  const Message one = Begin();
-  ServerMessage two(one, 200);
-  two.Cred(kServerDigest).Chal("per message nonc").Do(CommandKind::kGet, "./T/Flag");
-  const Message three = Answer(two);
-  EXPECT_EQ(DigestOf(three), syncml::Md5Digest("vm-device-01", "devsecret", "per message nonc"));
-}
-
-// Authentication of the server.
-
-TEST_F(SessionTest, ACommandFromAnUnprovenServerIsChallengedAndNotCarriedOut) {
-  const Message one = Begin();
-  const Message three =
-      Answer(ServerMessage(one).Exec("./T/Run", "c").Do(CommandKind::kGet, "./T"));
-  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 407", "Exec 4 407", "Get 5 407"));
-  EXPECT_EQ(three.body.size(), 3u);
-  EXPECT_THAT(test_.execs, IsEmpty());
-  ASSERT_TRUE(three.body[0].chal.has_value());
-  const std::string nonce = *syncml::Base64Decode(*three.body[0].chal->meta.next_nonce);
-  EXPECT_EQ(nonce.size(), 16u);
-
-  ServerMessage four(three, 200);
-  four.Cred(syncml::Md5Digest("virmo-server", "srvsecret", nonce)).Exec("./T/Run", "c");
-  const Message five = Answer(four);
-  EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 212", "Exec 2 202"));
-  EXPECT_EQ(test_.execs.size(), 1u);
-  // The old nonce is good no more.
-  ASSERT_FALSE(host_.saved.empty());
-  EXPECT_EQ(host_.saved.back().server.size(), 2u);
-  EXPECT_EQ(host_.saved.back().server[1], nonce);
-}
-
-TEST_F(SessionTest, WrongServerCredentialsTwiceEndTheSession) {
-  const Message one = Begin();
-  const Message three =
-      Answer(ServerMessage(one).Cred("L5gOSHQO/TL4Xj1uIQGqSQ==").Exec("./T/Run", "c"));
-  EXPECT_EQ(StatusesOf(three)[0], "SyncHdr 0 401");
-  const SessionStep step =
-      End(ServerMessage(three, 200).Cred(kServerDigest).Exec("./T/Run", "c"));  // A replay.
-  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
-  EXPECT_THAT(test_.execs, IsEmpty());
-  EXPECT_THAT(host_.saved, IsEmpty());
-}
-
-TEST_F(SessionTest, ASilentUnprovenServerCountsOnlyIfTlsShowedWhoItIs) {
-  host_.Raise("a");
-  EXPECT_EQ(ReasonOf(End(ServerMessage(Begin())).outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
-  EXPECT_THAT(host_.answered, IsEmpty());
-
+TEST_F(SessionTest, ARespUriThatLeadsOutOfTlsEndsTheSession) {
   settings_.transport_authenticates_server = true;
-  EXPECT_TRUE(End(ServerMessage(Begin())).outcome.ok());
-  EXPECT_THAT(host_.answered, ElementsAre("a 200"));
-}
-
-TEST_F(SessionTest, OfTwoServerNoncesEitherIsGoodUntilTheNewOneIsKnownToHaveArrived) {
-  const Message one = Begin();
-  const Message three = Answer(Good(one).Do(CommandKind::kGet, "./T/Flag"));
-  const std::string offered = *syncml::Base64Decode(*three.body[0].chal->meta.next_nonce);
-  EXPECT_THAT(host_.saved.back().server, ElementsAre(offered, kServerNonce));
-  EXPECT_TRUE(End(ServerMessage(three, 200)).outcome.ok());
-  EXPECT_THAT(host_.saved.back().server, ElementsAre(offered));
-
-  settings_.nonces.server = {offered, kServerNonce};
-  const Message next = Begin();
-  EXPECT_TRUE(End(Good(next)).outcome.ok());
-}
-
-TEST_F(SessionTest, AReplayedNonceIsRefused) {
-  settings_.nonces.server = {"a newer nonce 16"};
-  const Message three = Answer(Good(Begin()).Exec("./T/Run", "c"));
-  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 401", "Exec 4 401"));
+  ServerMessage two = Good(Begin());
+  const SessionStep step = End(two.RespUri("http://127.0.0.1/dm").Exec("./T/Run", "c"));
+  EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_SESSION_FAILED);
   EXPECT_THAT(test_.execs, IsEmpty());
 }
 

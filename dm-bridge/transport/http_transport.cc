@@ -53,6 +53,9 @@ int Progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return *static_cast<std::atomic<bool>*>(user) ? 1 : 0;
 }
 
+// A RespURI's query may be what the server knows the session by: not for logs.
+std::string WithoutQuery(const std::string& url) { return url.substr(0, url.find('?')); }
+
 absl::Status HttpError(long code) {
   const bool may_pass = code >= 500 || code == 429 || code == 408;
   return Error(may_pass ? ErrorInfo::REASON_SESSION_FAILED : ErrorInfo::REASON_POLICY_FORBIDS,
@@ -116,7 +119,7 @@ absl::StatusOr<std::string> HttpTransport::Post(const std::string& url,
   }
   if (code != CURLE_OK) {
     return Error(ErrorInfo::REASON_SESSION_FAILED,
-                 absl::StrCat("cannot reach ", url, ": ", curl_easy_strerror(code)));
+                 absl::StrCat("cannot reach ", WithoutQuery(url), ": ", curl_easy_strerror(code)));
   }
   long http_code = 0;
   curl_easy_getinfo(curl_, CURLINFO_RESPONSE_CODE, &http_code);
