@@ -123,7 +123,6 @@ void Controller::Stop() {
 }
 
 void Controller::OnReachable(bool reachable, const std::string& detail) {
-  if (reachable) (void)DescribeHost();
   if (reachable) reconciler_.ObserveAll();
   if (reachable) reporter_.HostChanged();
   machines_.SetReachable(reachable, detail);
