@@ -14,9 +14,14 @@
 #include "absl/time/time.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "services/cli/exit_code.h"
 #include "virmo/config/v1/common.pb.h"
 
 namespace virmo::cli {
+
+constexpr char kCutOffHint[] =
+    "the connection broke at the first attempt, which may have been carried out: look before you "
+    "try again";
 
 // A process that is asked: the server, or one of the device's own.
 class Peer {
@@ -35,16 +40,20 @@ class Peer {
     Stub stub(channel_);
     Response response;
     grpc::Status status;
-    // A call that was cut off may or may not have been carried out. Repeating is harmless: reads
-    // change nothing and changes carry a request id.
-    for (int attempt = 0; attempt < 2; ++attempt) {
+    // A call that was cut off may or may not have been carried out. Repeating it does no harm,
+    // since it asks for the same again; but its answer may be of the repeat alone.
+    int cut_off = 0;
+    while (true) {
       grpc::ClientContext context;
       SetTimeout(context);
       status = (stub.*method)(&context, request, &response);
-      if (status.error_code() != grpc::StatusCode::UNAVAILABLE || !IsBackSoon()) break;
+      if (status.ok()) return response;
+      if (status.error_code() != grpc::StatusCode::UNAVAILABLE || cut_off > 0) break;
+      if (!IsBackSoon()) break;
+      ++cut_off;
     }
-    if (status.ok()) return response;
-    return Explain(status, goal);
+    const absl::Status error = Explain(status, goal);
+    return cut_off == 0 ? error : WithHint(error, kCutOffHint);
   }
 
   // Calls a List method until its last page. `items` takes the page's items out of a response:
