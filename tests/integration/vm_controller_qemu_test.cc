@@ -7,15 +7,15 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
+#include "tests/integration/vm_controller_fixture.h"
 #include "tests/support/private_libvirtd.h"
-#include "vm-controller/qemu_fixture.h"
 
 namespace virmo::vm_controller {
 namespace {
 
 using v1::VirtualMachine;
 
-class VmControllerQemuTest : public QemuFixture {};
+class VmControllerQemuTest : public VmControllerFixture {};
 
 TEST_F(VmControllerQemuTest, AGuestLivesItsWholeLife) {
   const std::string id = Provision("guest");
@@ -85,7 +85,7 @@ TEST_F(VmControllerQemuTest, AKilledControllerFindsItsGuestAsTheSameProcess) {
 #ifdef VIRMO_FAULT_POINTS
 
 // The program dies at a named point of an operation, starts again, and ends it.
-class FaultPointTest : public QemuFixture {
+class FaultPointTest : public VmControllerFixture {
  protected:
   // Restarts the program so that it dies at `fault`, lets `act` run into it, starts it again.
   void DieAt(const std::string& fault, const std::function<void()>& act) {
@@ -163,7 +163,7 @@ TEST_F(FaultPointTest, ProvisionEndsOnceWhereverItDies) {
 #endif  // VIRMO_FAULT_POINTS
 
 // On a libvirtd of its own.
-class LibvirtdTest : public QemuFixture {
+class LibvirtdTest : public VmControllerFixture {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
@@ -172,10 +172,10 @@ class LibvirtdTest : public QemuFixture {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     libvirtd_directory_ = pattern;
     libvirtd_ = std::make_unique<testing_support::PrivateLibvirtd>(libvirtd_directory_);
-    QemuFixture::SetUp();
+    VmControllerFixture::SetUp();
   }
   void TearDown() override {
-    QemuFixture::TearDown();
+    VmControllerFixture::TearDown();
     libvirtd_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(libvirtd_directory_, ignored);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vm-controller/qemu_fixture.h"
+#include "tests/integration/vm_controller_fixture.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -36,7 +36,7 @@ bool IsQemu(pid_t pid) {
 
 }  // namespace
 
-bool QemuFixture::Soon(const std::function<bool()>& condition, absl::Duration timeout) {
+bool VmControllerFixture::Soon(const std::function<bool()>& condition, absl::Duration timeout) {
   for (const absl::Time end = absl::Now() + timeout; absl::Now() < end;) {
     if (condition()) return true;
     absl::SleepFor(absl::Milliseconds(50));
@@ -44,7 +44,7 @@ bool QemuFixture::Soon(const std::function<bool()>& condition, absl::Duration ti
   return condition();
 }
 
-void QemuFixture::SetUp() {
+void VmControllerFixture::SetUp() {
   if (access(VIRMO_GUEST_IMAGE, R_OK) != 0) GTEST_SKIP() << "no guest image";
   // Orphaned QEMU processes are ours to reap: a first process that reaps slowly delays libvirt.
   prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -59,7 +59,7 @@ void QemuFixture::SetUp() {
   StartProgram();
 }
 
-void QemuFixture::TearDown() {
+void VmControllerFixture::TearDown() {
   StopProgram(SIGTERM);
   for (const pid_t pid : Qemus()) kill(pid, SIGKILL);
   ending_ = true;
@@ -70,7 +70,7 @@ void QemuFixture::TearDown() {
   if (!directory_.empty() && !HasFailure()) std::filesystem::remove_all(directory_, ignored);
 }
 
-void QemuFixture::WriteConfiguration() {
+void VmControllerFixture::WriteConfiguration() {
   std::ofstream(directory_ + "/config")
       << "listener { address: 'unix:" << directory_ << "/vmc.sock' }\n"
       << "state_directory: '" << directory_ << "/state'\n"
@@ -83,7 +83,7 @@ void QemuFixture::WriteConfiguration() {
       << "'\n";
 }
 
-void QemuFixture::StartProgram(const std::string& fault) {
+void VmControllerFixture::StartProgram(const std::string& fault) {
   const std::string config = directory_ + "/config", log = directory_ + "/log";
   const pid_t child = fork();
   if (child == 0) {
@@ -104,7 +104,7 @@ void QemuFixture::StartProgram(const std::string& fault) {
   AwaitReachable();
 }
 
-void QemuFixture::AwaitReachable() {
+void VmControllerFixture::AwaitReachable() {
   EXPECT_TRUE(Soon([&] {
     grpc::ClientContext context;
     context.set_wait_for_ready(true);
@@ -114,19 +114,19 @@ void QemuFixture::AwaitReachable() {
   })) << Read(directory_ + "/log");
 }
 
-void QemuFixture::StopProgram(int signal) {
+void VmControllerFixture::StopProgram(int signal) {
   if (program_ <= 0) return;
   kill(program_, signal);
   AwaitDeath();
 }
 
-void QemuFixture::AwaitDeath() {
+void VmControllerFixture::AwaitDeath() {
   waitpid(program_, nullptr, 0);
   program_ = -1;
 }
 
 // Reaps the QEMU processes that the program, or a libvirtd, leaves to us.
-void QemuFixture::Reap() {
+void VmControllerFixture::Reap() {
   while (!ending_) {
     for (const pid_t pid : Qemus()) waitpid(pid, nullptr, WNOHANG);
     absl::SleepFor(absl::Milliseconds(20));
@@ -134,7 +134,7 @@ void QemuFixture::Reap() {
 }
 
 // Children of ours.
-std::set<pid_t> QemuFixture::Qemus() {
+std::set<pid_t> VmControllerFixture::Qemus() {
   std::set<pid_t> qemus;
   std::istringstream children(Read(absl::StrCat("/proc/self/task/", getpid(), "/children")));
   for (pid_t pid = 0; children >> pid;) {
@@ -143,7 +143,7 @@ std::set<pid_t> QemuFixture::Qemus() {
   return qemus;
 }
 
-int QemuFixture::QemuCount() {
+int VmControllerFixture::QemuCount() {
   int count = 0;
   for (const pid_t pid : Qemus()) {
     // One that is dead and not reaped yet has no command line any more.
@@ -152,7 +152,7 @@ int QemuFixture::QemuCount() {
   return count;
 }
 
-v1::VirtualMachine QemuFixture::Vm(const std::string& id) {
+v1::VirtualMachine VmControllerFixture::Vm(const std::string& id) {
   grpc::ClientContext context;
   v1::GetVirtualMachineRequest request;
   request.set_name(VirtualMachineName(id));
@@ -161,7 +161,7 @@ v1::VirtualMachine QemuFixture::Vm(const std::string& id) {
   return vm;
 }
 
-absl::Status QemuFixture::Outcome(const grpc::Status& status, Operation operation) {
+absl::Status VmControllerFixture::Outcome(const grpc::Status& status, Operation operation) {
   if (!status.ok()) return FromGrpc(status);
   EXPECT_TRUE(Soon(
       [&] {
@@ -177,13 +177,13 @@ absl::Status QemuFixture::Outcome(const grpc::Status& status, Operation operatio
   return operation.has_error() ? FromRpc(operation.error()) : absl::OkStatus();
 }
 
-absl::Status QemuFixture::OutcomeOf(const std::string& request_id) {
+absl::Status VmControllerFixture::OutcomeOf(const std::string& request_id) {
   Operation operation;
   operation.set_name(OperationName(request_id));
   return Outcome(grpc::Status::OK, operation);
 }
 
-v1::CreateVirtualMachineRequest QemuFixture::ProvisionRequest(const std::string& name) {
+v1::CreateVirtualMachineRequest VmControllerFixture::ProvisionRequest(const std::string& name) {
   v1::CreateVirtualMachineRequest request;
   request.set_request_id(NewUuid());
   request.set_virtual_machine_id(NewUuid());
@@ -197,7 +197,7 @@ v1::CreateVirtualMachineRequest QemuFixture::ProvisionRequest(const std::string&
   return request;
 }
 
-std::string QemuFixture::Provision(const std::string& name) {
+std::string VmControllerFixture::Provision(const std::string& name) {
   const v1::CreateVirtualMachineRequest request = ProvisionRequest(name);
   grpc::ClientContext context;
   Operation operation;
@@ -207,7 +207,7 @@ std::string QemuFixture::Provision(const std::string& name) {
   return request.virtual_machine_id();
 }
 
-int QemuFixture::LastTick(const std::string& id) {
+int VmControllerFixture::LastTick(const std::string& id) {
   const std::string text = Read(absl::StrCat(directory_, "/state/vms/", id, "/console/log"));
   const size_t at = text.rfind("tick ");
   if (at == std::string::npos) return 0;

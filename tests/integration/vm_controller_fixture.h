@@ -13,14 +13,14 @@
 #include "gtest/gtest.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/uuid.h"
+#include "tests/integration/policy_server_fixture.h"
 #include "virmo/v1/virtual_machine_service.grpc.pb.h"
-#include "vm-controller/policy_server_fixture.h"
 
 namespace virmo::vm_controller {
 
 // The program itself, on a real hypervisor with a real guest, through its gRPC address; only
 // policy-engine is a fake one.
-class QemuFixture : public testing::Test {
+class VmControllerFixture : public testing::Test {
  protected:
   using Operation = google::longrunning::Operation;
   using Stub = v1::VirtualMachineService::Stub;
