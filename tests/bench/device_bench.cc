@@ -60,8 +60,7 @@ void PrintHeader() {
 void PrintRow(const std::string& what, const Sample& raw, const Sample& ours,
               const std::string& budget) {
   std::printf("%-34s %9.0f us %9.0f us %9.0f us %9.0f us %6.1fx  %s\n", what.c_str(),
-              raw.Percentile(0.5), ours.Percentile(0.5),
-              ours.Percentile(0.5) - raw.Percentile(0.5),
+              raw.Percentile(0.5), ours.Percentile(0.5), ours.Percentile(0.5) - raw.Percentile(0.5),
               ours.Percentile(0.99) - raw.Percentile(0.99),
               ours.Percentile(0.5) / raw.Percentile(0.5), budget.c_str());
 }
@@ -117,18 +116,16 @@ void MeasureChanges(Stack& stack, virDomainPtr domain, const std::string& name, 
     ours.Time([&] {
       Change<v1::PauseVirtualMachineRequest>(
           stack, name,
-          static_cast<grpc::Status (Vms::*)(grpc::ClientContext*,
-                                            const v1::PauseVirtualMachineRequest&,
-                                            google::longrunning::Operation*)>(
-              &Vms::PauseVirtualMachine));
+          static_cast<grpc::Status (Vms::*)(
+              grpc::ClientContext*, const v1::PauseVirtualMachineRequest&,
+              google::longrunning::Operation*)>(&Vms::PauseVirtualMachine));
     });
     ours.Time([&] {
       Change<v1::UnpauseVirtualMachineRequest>(
           stack, name,
-          static_cast<grpc::Status (Vms::*)(grpc::ClientContext*,
-                                            const v1::UnpauseVirtualMachineRequest&,
-                                            google::longrunning::Operation*)>(
-              &Vms::UnpauseVirtualMachine));
+          static_cast<grpc::Status (Vms::*)(
+              grpc::ClientContext*, const v1::UnpauseVirtualMachineRequest&,
+              google::longrunning::Operation*)>(&Vms::UnpauseVirtualMachine));
     });
   }
   PrintRow("journalled change (pause, unpause)", raw, ours, "p50 1500 us, p99 10000 us");

@@ -233,9 +233,9 @@ TEST_F(MainJobTest, EveryOperationSentItsAlertOnce) {
   ASSERT_TRUE(stack_->fleet().ListCommands(&context, request, &commands).ok());
   ASSERT_GE(commands.commands_size(), 10);
   for (const v1::Command& command : commands.commands()) {
-    const bool accepted = std::any_of(
-        command.timeline().begin(), command.timeline().end(),
-        [](const auto& step) { return step.state() == v1::Command::STATE_ACCEPTED; });
+    const bool accepted =
+        std::any_of(command.timeline().begin(), command.timeline().end(),
+                    [](const auto& step) { return step.state() == v1::Command::STATE_ACCEPTED; });
     const std::string correlator = command.name().substr(command.name().rfind('/') + 1);
     EXPECT_EQ(by_correlator[correlator], accepted ? 1 : 0) << command.ShortDebugString();
   }

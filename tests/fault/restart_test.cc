@@ -221,13 +221,14 @@ std::vector<Case> AllCases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, RestartTest, testing::ValuesIn(AllCases()), [](const auto& candidate) {
-  std::string name;
-  for (const char c : candidate.param.process) {
-    if (c != '-') name += c;
-  }
-  return absl::StrCat(name, "_", NameOf(candidate.param.operation));
-});
+INSTANTIATE_TEST_SUITE_P(All, RestartTest, testing::ValuesIn(AllCases()),
+                         [](const auto& candidate) {
+                           std::string name;
+                           for (const char c : candidate.param.process) {
+                             if (c != '-') name += c;
+                           }
+                           return absl::StrCat(name, "_", NameOf(candidate.param.operation));
+                         });
 
 }  // namespace
 }  // namespace virmo

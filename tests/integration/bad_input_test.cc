@@ -89,9 +89,7 @@ class BadInputTest : public testing::Test {
     return action;
   }
 
-  static std::string ServerUrl() {
-    return image_.uri().substr(0, image_.uri().find("/images/"));
-  }
+  static std::string ServerUrl() { return image_.uri().substr(0, image_.uri().find("/images/")); }
 
   // The command ends FAILED with this result code and a text that says `cause`; the device has no
   // virtual machine more than before.
@@ -108,8 +106,9 @@ class BadInputTest : public testing::Test {
     grpc::ClientContext context;
     SetDeadline(context, absl::Seconds(10));
     v1::ListVirtualMachinesResponse response;
-    EXPECT_TRUE(
-        stack_->vms().ListVirtualMachines(&context, v1::ListVirtualMachinesRequest(), &response).ok());
+    EXPECT_TRUE(stack_->vms()
+                    .ListVirtualMachines(&context, v1::ListVirtualMachinesRequest(), &response)
+                    .ok());
     return static_cast<size_t>(response.virtual_machines_size());
   }
 
@@ -149,8 +148,9 @@ TEST_F(BadInputTest, UnreachableUrlIsTold) {
 }
 
 TEST_F(BadInputTest, MissingPackageIsTold) {
-  ExpectFails(ProvisionFrom(ServerUrl() + "/images/sha256/" + std::string(64, 'b'), image_.sha256()),
-              1402, "404");
+  ExpectFails(
+      ProvisionFrom(ServerUrl() + "/images/sha256/" + std::string(64, 'b'), image_.sha256()), 1402,
+      "404");
 }
 
 TEST_F(BadInputTest, TooMuchMemoryIsRefused) {
@@ -193,8 +193,7 @@ TEST_F(BadInputTest, UnknownVirtualMachineIsRefusedWhenQueued) {
   request.mutable_command()->mutable_action()->set_virtual_machine("nobody");
   request.mutable_command()->mutable_action()->mutable_start();
   v1::Command command;
-  const absl::Status status =
-      FromGrpc(stack_->fleet().CreateCommand(&context, request, &command));
+  const absl::Status status = FromGrpc(stack_->fleet().CreateCommand(&context, request, &command));
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
   EXPECT_TRUE(absl::StrContains(std::string(status.message()), "nobody")) << status;
 }

@@ -23,7 +23,9 @@ const std::vector<std::string>& DeviceProcesses() {
   return processes;
 }
 
-Stack::Options TestDriver() { return {.hypervisor_uri = "test:///default", .extra_configuration = {}}; }
+Stack::Options TestDriver() {
+  return {.hypervisor_uri = "test:///default", .extra_configuration = {}};
+}
 
 std::vector<std::string> DegradationsOf(Stack& stack, const std::string& process) {
   config::v1::Endpoint endpoint;
@@ -34,14 +36,15 @@ std::vector<std::string> DegradationsOf(Stack& stack, const std::string& process
     grpc::ClientContext context;
     SetDeadline(context, absl::Seconds(2));
     return stub->GetProcess(&context, v1::GetProcessRequest(), &answer).ok();
-  })) << process << " does not answer";
+  })) << process
+      << " does not answer";
   return {answer.degradations().begin(), answer.degradations().end()};
 }
 
 TEST(StartOrderTest, EachProcessStaysUpAloneAndSaysWhatItMisses) {
-  for (const std::string& process : {std::string(Stack::kPolicyEngine),
-                                     std::string(Stack::kVmController),
-                                     std::string(Stack::kDmBridge)}) {
+  for (const std::string& process :
+       {std::string(Stack::kPolicyEngine), std::string(Stack::kVmController),
+        std::string(Stack::kDmBridge)}) {
     Stack stack(TestDriver());
     stack.Start(process);
     EXPECT_TRUE(Await([&] { return !DegradationsOf(stack, process).empty(); }))

@@ -35,11 +35,11 @@ exec sleep infinity
 
 PrivateLibvirtd::PrivateLibvirtd(const std::string& directory) : directory_(directory) {
   std::filesystem::create_directories(directory_);
-  namespace_holder_ = std::make_unique<Child>(Child::Options{
-      .command = {"unshare", "-m", "--propagation", "private", "sh", "-c", kHoldNamespace, "sh",
-                  directory_},
-      .environment = {},
-      .output_file = directory_ + "/namespace.log"});
+  namespace_holder_ = std::make_unique<Child>(
+      Child::Options{.command = {"unshare", "-m", "--propagation", "private", "sh", "-c",
+                                 kHoldNamespace, "sh", directory_},
+                     .environment = {},
+                     .output_file = directory_ + "/namespace.log"});
   EXPECT_TRUE(Await([&] { return std::filesystem::exists(directory_ + "/namespace-ready"); }))
       << "no mount namespace: see " << directory_ << "/namespace.log";
   Start();
@@ -58,11 +58,11 @@ void PrivateLibvirtd::Kill9() { daemon_->Kill(SIGKILL); }
 void PrivateLibvirtd::Start() {
   std::error_code ignored;
   std::filesystem::remove(directory_ + "/run/libvirt-sock", ignored);
-  daemon_ = std::make_unique<Child>(Child::Options{
-      .command = {"nsenter", "-t", std::to_string(namespace_holder_->pid()), "-m", "libvirtd",
-                  "-p", directory_ + "/libvirtd.pid"},
-      .environment = {},
-      .output_file = directory_ + "/libvirtd.log"});
+  daemon_ = std::make_unique<Child>(
+      Child::Options{.command = {"nsenter", "-t", std::to_string(namespace_holder_->pid()), "-m",
+                                 "libvirtd", "-p", directory_ + "/libvirtd.pid"},
+                     .environment = {},
+                     .output_file = directory_ + "/libvirtd.log"});
   EXPECT_TRUE(Await([&] {
     return RunToEnd({"virsh", "-q", "-c", Uri(), "list"}).exit_code == 0;
   })) << "libvirtd does not answer: see "

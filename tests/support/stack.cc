@@ -43,8 +43,10 @@ std::string ReadAll(const std::string& path) {
 // Programs lie beside the tests in the build tree, each in its component's folder.
 std::string ProgramOf(const std::string& process) {
   static const std::map<std::string, std::string> folders = {
-      {Stack::kAlertEmitter, "services/alert-emitter"}, {Stack::kPolicyEngine, "policy-engine"},
-      {Stack::kVmController, "vm-controller"},          {Stack::kDmBridge, "dm-bridge"},
+      {Stack::kAlertEmitter, "services/alert-emitter"},
+      {Stack::kPolicyEngine, "policy-engine"},
+      {Stack::kVmController, "vm-controller"},
+      {Stack::kDmBridge, "dm-bridge"},
       {Stack::kServer, "services/server"},
   };
   return absl::StrCat(VIRMO_BINARY_DIR, "/", folders.at(process), "/", process);
