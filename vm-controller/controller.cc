@@ -86,7 +86,7 @@ Controller::Controller(const Parts& parts)
                  [this](const std::string& id, const std::string& request_id) {
                    return Save(v1::OPERATION_KIND_RESUME, id, request_id);
                  }}),
-      reconciler_(parts.database, machines_, parts.hypervisor, parts.outbox, consoles_, files_,
+      reconciler_(parts.database, machines_, parts.hypervisor, parts.outbox, consoles_,
                   [this](const std::string& id) { enforcer_.Schedule(id); }),
       reporter_(machines_, parts.policy, [this] { return DescribeHost(); }),
       runner_(shop_, parts.database, parts.outbox,

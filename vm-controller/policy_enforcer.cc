@@ -86,10 +86,10 @@ bool PolicyEnforcer::Enforce(const std::string& id) {
   const absl::StatusOr<v1::ReportAppliedResponse> response = policy_.ReportApplied(request);
   if (!response.ok()) {
     spdlog::debug("could not report a policy vm={} cause=\"{}\"", id, response.status().message());
-    // Away: all is reported when it is back. Else it does not know the virtual machine (yet).
-    return pass.all_well();
   }
-  return pass.all_well();
+  // Another refusal: it does not know the virtual machine (yet).
+  const bool away = ReasonOf(response.status()) == v1::ErrorInfo::REASON_SERVICE_UNAVAILABLE;
+  return pass.all_well() && !away;
 }
 
 }  // namespace virmo::vm_controller

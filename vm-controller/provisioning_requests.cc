@@ -33,6 +33,13 @@ void AddInterfaces(const config::v1::VmControllerConfig& config, const std::stri
   }
 }
 
+// The first `bytes` of UTF-8 text, no character torn apart.
+std::string Prefix(const std::string& text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
 google::protobuf::Timestamp Now() { return google::protobuf::util::TimeUtil::GetCurrentTime(); }
 
 }  // namespace
@@ -168,7 +175,7 @@ absl::StatusOr<Requests::Operation> Requests::Download(
 
 absl::StatusOr<std::string> Requests::FreeCloneName(const std::string& source_name) {
   for (int i = 1; i < 10000; ++i) {
-    const std::string name = absl::StrCat(source_name.substr(0, 48), " clone ", i);
+    const std::string name = absl::StrCat(Prefix(source_name, 48), " clone ", i);
     if (shop_.machines.store().CheckNameIsFree(name, "").ok()) return name;
   }
   return InvalidField("display_name", "too many clones; name this one");

@@ -81,14 +81,13 @@ MachineRecord RecordOf(const Domain& domain) {
 }  // namespace
 
 Reconciler::Reconciler(Database& database, Machines& machines, Hypervisor& hypervisor,
-                       Outbox& outbox, ConsoleHub& consoles, const MachineFiles& files,
+                       Outbox& outbox, ConsoleHub& consoles,
                        std::function<void(const std::string& id)> enforce)
     : database_(database),
       machines_(machines),
       hypervisor_(hypervisor),
       outbox_(outbox),
       consoles_(consoles),
-      files_(files),
       enforce_(std::move(enforce)) {}
 
 void Reconciler::Observe(const std::string& id) {

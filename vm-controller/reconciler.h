@@ -8,7 +8,6 @@
 #include "services/runtime/sqlite.h"
 #include "vm-controller/console_hub.h"
 #include "vm-controller/hypervisor.h"
-#include "vm-controller/machine_files.h"
 #include "vm-controller/machines.h"
 
 namespace virmo::vm_controller {
@@ -20,8 +19,7 @@ class Reconciler {
  public:
   // All must outlive it. `enforce` is called for each virtual machine whose policy may need it.
   Reconciler(Database& database, Machines& machines, Hypervisor& hypervisor, Outbox& outbox,
-             ConsoleHub& consoles, const MachineFiles& files,
-             std::function<void(const std::string& id)> enforce);
+             ConsoleHub& consoles, std::function<void(const std::string& id)> enforce);
 
   // Looks at one. A failure to look changes nothing.
   void Observe(const std::string& id);
@@ -40,7 +38,6 @@ class Reconciler {
   Hypervisor& hypervisor_;
   Outbox& outbox_;
   ConsoleHub& consoles_;
-  const MachineFiles& files_;
   const std::function<void(const std::string&)> enforce_;
 };
 
