@@ -55,8 +55,8 @@ class ImageLibrary {
 
   absl::StatusOr<std::unique_ptr<Upload>> BeginUpload();
 
-  // Keeps the upload as the image `told.name`. FAILED_PRECONDITION (PACKAGE_INVALID) if digest, size
-  // or media type told does not match; ALREADY_EXISTS if the name stands for other octets. The
+  // Keeps the upload as the image `told.name`. FAILED_PRECONDITION (PACKAGE_INVALID) if digest,
+  // size or media type told does not match; ALREADY_EXISTS if the name stands for other octets. The
   // same octets again: the first image.
   absl::StatusOr<v1::Image> Finish(std::unique_ptr<Upload> upload, const v1::Image& told);
 
