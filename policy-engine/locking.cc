@@ -66,10 +66,7 @@ absl::Status CheckSettings(const v1::UpdateLockSettingsRequest& request) {
 bool LockPolicy(const v1::LockVirtualMachineRequest& request,
                 const google::protobuf::Timestamp& now, v1::Lock& lock) {
   const v1::Lock before = lock;
-  if (!lock.locked()) {
-    *lock.mutable_since() = now;
-    lock.clear_reason();
-  }
+  if (!lock.locked()) *lock.mutable_since() = now;
   if (!lock.locked() || lock.locked_by() == "policy-engine") {
     lock.set_locked_by(request.initiator().server_id());
   }

@@ -291,6 +291,19 @@ TEST_F(LockingTest, TakesTheModeAskedForElseTheOneSetBefore) {
   EXPECT_EQ(Policy(id).policy().version(), 4);
 }
 
+TEST_F(LockingTest, KeepsAReasonThatWasSetBeforeTheLockAndForgetsItWithTheLock) {
+  const std::string id = GivenVm();
+  v1::UpdateLockSettingsRequest settings = Settings(id);
+  settings.mutable_lock()->set_reason("call the office");
+  settings.mutable_update_mask()->add_paths("reason");
+  ASSERT_TRUE(engine_->locking.UpdateSettings(settings).ok());
+
+  Lock(id);
+  EXPECT_EQ(Policy(id).policy().lock().reason(), "call the office");
+  Unlock(id);
+  EXPECT_EQ(Policy(id).policy().lock().reason(), "");
+}
+
 TEST_F(LockingTest, TakesOnlyTheSettingsThatTheMaskNames) {
   const std::string id = GivenVm();
   v1::UpdateLockSettingsRequest settings = Settings(id);
