@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <set>
 #include <string>
 
@@ -68,7 +69,12 @@ class Scene {
   }
 
   void ExpectBystanderUntouched() {
-    const VirtualMachine vm = stack_->Vm(bystander_);
+    // A controller that has just started tells the last known state until it has looked.
+    VirtualMachine vm;
+    EXPECT_TRUE(Await([&] {
+      vm = stack_->Vm(bystander_);
+      return vm.host_pid() != 0;
+    })) << vm.ShortDebugString();
     EXPECT_EQ(vm.state(), VirtualMachine::STATE_RUNNING);
     EXPECT_EQ(vm.host_pid(), bystander_pid_);
     EXPECT_EQ(kill(static_cast<pid_t>(bystander_pid_), 0), 0);
@@ -95,6 +101,10 @@ struct Case {
   std::string process;
   Operation operation;
 };
+
+void PrintTo(const Case& parameter, std::ostream* out) {
+  *out << parameter.process << " during " << NameOf(parameter.operation);
+}
 
 class RestartTest : public testing::TestWithParam<Case> {
  protected:

@@ -73,7 +73,7 @@ TEST_F(VmControllerQemuTest, AKilledControllerFindsItsGuestAsTheSameProcess) {
   ASSERT_EQ(kill(static_cast<pid_t>(pid), 0), 0);
   StartProgram();
 
-  EXPECT_TRUE(Soon([&] { return Vm(id).host_pid() == pid; }));
+  EXPECT_EQ(Vm(id).host_pid(), pid);
   EXPECT_EQ(Vm(id).state(), VirtualMachine::STATE_RUNNING);
   const int tick = LastTick(id);
   EXPECT_TRUE(Soon([&] { return LastTick(id) > tick; })) << "the console was not taken up again";

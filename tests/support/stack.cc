@@ -275,12 +275,17 @@ v1::Command Stack::Queue(const v1::Action& action) {
 }
 
 v1::Command Stack::Get(const v1::Command& command) {
-  grpc::ClientContext context;
-  SetDeadline(context, kCallTimeout, true);
-  v1::GetCommandRequest request;
-  request.set_name(command.name());
   v1::Command now;
-  const grpc::Status status = fleet_->GetCommand(&context, request, &now);
+  grpc::Status status;
+  // A server that was killed is back in a moment.
+  Await([&] {
+    grpc::ClientContext context;
+    SetDeadline(context, kCallTimeout, true);
+    v1::GetCommandRequest request;
+    request.set_name(command.name());
+    status = fleet_->GetCommand(&context, request, &now);
+    return status.error_code() != grpc::StatusCode::UNAVAILABLE;
+  });
   EXPECT_TRUE(status.ok()) << command.name() << ": " << status.error_message();
   return now;
 }

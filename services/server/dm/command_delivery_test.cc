@@ -96,6 +96,30 @@ TEST_F(CommandDeliveryTest, SendsALostCommandAgainWithTheSameCorrelatorUpToACap)
   EXPECT_THAT(Get(id).detail(), HasSubstr("without an answer"));
 }
 
+TEST_F(CommandDeliveryTest, WaitsForADeviceWhosePartsAreAway) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{503, "1412 not reachable"}; };
+  for (int i = 0; i < kMaxAttempts + 2; ++i) Session();
+  ASSERT_EQ(Get(id).state(), Command::STATE_FETCHED);
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{202, ""}; };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_ACCEPTED);
+  for (const auto& exec : Execs()) EXPECT_EQ(exec.correlator, id);
+}
+
+TEST_F(CommandDeliveryTest, DoesNotWaitForEver) {
+  const std::string id = QueueStart();
+  device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{503, "1412 not reachable"}; };
+  Session();
+  fleet_.now += kPatience;
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(id).dm_status(), 503);
+  EXPECT_THAT(Get(id).detail(), HasSubstr("not reachable"));
+}
+
 TEST_F(CommandDeliveryTest, BelievesALateAlertAfterGivingUp) {
   const std::string id = QueueStart();
   device_.override_status = [](const auto& command) {

@@ -113,10 +113,24 @@ absl::Status PackageEvaluator::EvaluateCommand(const std::string& id, const Grou
   resource.set_dm_status(outcome.status);
   if (!outcome.detail.empty()) resource.set_detail(outcome.detail);
   if (IsSuccess(outcome.status)) return Succeed(*command, outcome.status);
+  if (outcome.status == Number(StatusCode::kServiceUnavailable) && MayWait(resource)) {
+    // Part of the device is being restarted or replaced. Sent again in a later session; it bears
+    // the same correlator, so that it is done once whatever became of it.
+    resource.set_attempts(resource.attempts() - 1);
+    return parts_.queue.Save(*command, events_);
+  }
   resource.set_result_code(outcome.result_code);
   parts_.queue.Advance(*command, v1::Command::STATE_FAILED,
                        absl::StrCat("the device answered ", outcome.status, ": ", outcome.detail));
   return parts_.queue.Save(*command, events_);
+}
+
+bool PackageEvaluator::MayWait(const v1::Command& command) const {
+  for (const v1::Command::Step& step : command.timeline()) {
+    if (step.state() != v1::Command::STATE_FETCHED) continue;
+    return parts_.clock() - FromTimestamp(step.time()) < kPatience;
+  }
+  return false;
 }
 
 void PackageEvaluator::NoteNodes(const Group& group, v1::Command& command) const {

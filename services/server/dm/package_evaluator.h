@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "services/server/dm/dm_parts.h"
 #include "services/server/dm/session_state.pb.h"
 #include "services/server/dm/virmo_tree.h"
@@ -15,6 +16,9 @@ namespace virmo::server {
 
 // How often a command is sent before it counts as failed.
 inline constexpr int kMaxAttempts = 5;
+
+// How long, from its first delivery on, a command that the device answers 503 is sent again.
+inline constexpr absl::Duration kPatience = absl::Minutes(10);
 
 // At the end of a device's package: draws the consequences of every Status and Results that came
 // for what we sent. Made for one message, within its transaction.
@@ -32,6 +36,7 @@ class PackageEvaluator {
   absl::Status TakeBack();
   absl::Status EvaluateGroup(const Group& group);
   absl::Status EvaluateCommand(const std::string& id, const Group& group);
+  bool MayWait(const v1::Command& command) const;
   void NoteNodes(const Group& group, v1::Command& command) const;
   absl::Status Succeed(QueuedCommand& command, int status);
   absl::Status EvaluateRead(const std::string& vm, const Group& group);
