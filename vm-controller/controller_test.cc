@@ -327,6 +327,20 @@ TEST_F(ControllerTest, AnUnreachableHypervisorHidesNothingAndDeletesNothing) {
   EXPECT_EQ(StateOf(id), VirtualMachine::STATE_RUNNING);
 }
 
+TEST_F(ControllerTest, AfterARestartItsProcessIsKnownBeforeTheHypervisorAnswers) {
+  const std::string id = Provision("work", /*start=*/true);
+  ASSERT_TRUE(Soon([&] { return Vm(id).host_pid() > 0; }));
+  const int64_t pid = Vm(id).host_pid();
+  ASSERT_TRUE(Soon([&] { return controller_->machines().store().Get(id)->vm.host_pid() == pid; }));
+  End();
+  hypervisor_.SetReachable(false);
+  Make();
+  ASSERT_TRUE(controller_->Start().ok());
+
+  EXPECT_EQ(Vm(id).host_pid(), pid);
+  EXPECT_EQ(StateOf(id), VirtualMachine::STATE_RUNNING);
+}
+
 TEST_F(ControllerTest, AnOutcomeLostWithTheConnectionIsReadBack) {
   const std::string id = Provision("work", /*start=*/true);
   hypervisor_.FailNext("Save",

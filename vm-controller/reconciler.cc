@@ -130,6 +130,8 @@ absl::Status Reconciler::Settle(const std::string& id, const absl::StatusOr<Doma
   RETURN_IF_ERROR(machines_.Change(id, [&](MachineRecord& changed) {
     changed.vm.set_state_detail(detail);
     changed.vm.set_state(state);
+    // Kept, so that it is known before the hypervisor has answered after a restart of ours.
+    changed.vm.set_host_pid(domain.ok() && IsStarted(*domain) ? domain->host_pid : 0);
     if (state == VirtualMachine::STATE_RUNNING) return;
     changed.vm.set_paused_by_lock(false);
     if (state == VirtualMachine::STATE_SUSPENDED) return;
