@@ -49,7 +49,10 @@ std::string ProgramOf(const std::string& process) {
       {Stack::kDmBridge, "dm-bridge"},
       {Stack::kServer, "services/server"},
   };
-  return absl::StrCat(VIRMO_BINARY_DIR, "/", folders.at(process), "/", process);
+  // So that the benchmark can measure another build than its own.
+  const char* other = getenv("VIRMO_PROGRAM_DIRECTORY");
+  return absl::StrCat(other != nullptr ? other : VIRMO_BINARY_DIR, "/", folders.at(process), "/",
+                      process);
 }
 
 std::string MakeTestDirectory() {
