@@ -9,6 +9,7 @@
 #include "dm-bridge/tree/value.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
+#include "virmo/v1/operation.pb.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -104,7 +105,10 @@ void Append(std::vector<NodeType> from, std::vector<NodeType>& to) {
 absl::StatusOr<ExecOutcome> OutcomeOf(
     const absl::StatusOr<google::longrunning::Operation>& operation) {
   RETURN_IF_ERROR(operation.status());
-  if (!operation->done()) return ExecOutcome::kAccepted;
+  v1::OperationMetadata metadata;
+  operation->metadata().UnpackTo(&metadata);
+  // Also of one that has ended meanwhile: its alert tells the server, once.
+  if (!operation->done() || !metadata.alert_id().empty()) return ExecOutcome::kAccepted;
   if (operation->has_error()) return FromRpc(operation->error());
   return ExecOutcome::kDone;
 }

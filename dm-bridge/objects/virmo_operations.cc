@@ -11,6 +11,7 @@
 #include "dm-bridge/tree/value.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
+#include "services/runtime/uuid.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -80,6 +81,9 @@ Exec Stop(DeviceView& view, SettingsStore& settings) {
 
 Exec Delete(DeviceView& view) {
   return [&view](const Call& call) -> absl::StatusOr<ExecOutcome> {
+    if (!IsUuid(call.names[0])) {
+      return DmError(syncml::StatusCode::kNotFound, "no virtual machine has this id");
+    }
     auto request = MachineRequest<v1::DeleteVirtualMachineRequest>(call);
     ASSIGN_OR_RETURN(const bool force, ParseForce(call, ""));
     request.set_force(force);
@@ -130,6 +134,8 @@ std::vector<NodeType> MachineOperationNodes(DeviceView& view, SettingsStore& set
   add("Lock", Lock(view));
   add("Unlock", Unlock(view));
   add("Delete", Delete(view));
+  // A repeat finds its virtual machine gone; the controller knows what the first one did.
+  nodes.back().exec_when_gone = true;
   add("Clone", Clone(view));
   return nodes;
 }

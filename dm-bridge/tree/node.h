@@ -52,6 +52,9 @@ struct NodeType {
   Writer add = {};     // Makes it; of a leaf with `value`.
   Writer remove = {};  // Delete, with all below.
   std::function<absl::StatusOr<ExecOutcome>(const Call&)> exec = {};
+  // Whether `exec` is called even if the node is gone: it may be gone because of this very Exec,
+  // whose answer was lost.
+  bool exec_when_gone = false;
 
   // Whether the node is there now. Empty: whenever its parent is.
   std::function<absl::StatusOr<bool>(const Call&)> present = {};

@@ -124,7 +124,8 @@ absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::stri
                    absl::StrCat("the ACL does not give ", command, " to ", request.server_id));
   }
   RETURN_IF_ERROR(Locate(found));
-  if (!found.exists()) {
+  const bool asked_anyway = access == kExec && found.known() && found.kind().type.exec_when_gone;
+  if (!found.exists() && !asked_anyway) {
     return DmError(StatusCode::kNotFound, absl::StrCat("no such node; the deepest that exists is ",
                                                        found.PathOf(found.existing)));
   }
