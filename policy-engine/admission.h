@@ -5,9 +5,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "policy-engine/clock.h"
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
+#include "services/runtime/clock.h"
 #include "virmo/v1/policy_enforcement_service.pb.h"
 
 namespace virmo::policy_engine {

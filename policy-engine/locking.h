@@ -7,9 +7,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "google/longrunning/operations.pb.h"
-#include "policy-engine/clock.h"
 #include "policy-engine/enforcement.h"
 #include "policy-engine/policy_store.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/journal.h"
 
 namespace virmo::policy_engine {

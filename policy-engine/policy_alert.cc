@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy-engine/policy_alert.h"
 
-#include "policy-engine/clock.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/resource_name.h"
 
 namespace virmo::policy_engine {

@@ -6,8 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "policy-engine/clock.h"
 #include "policy-engine/policy_store.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/outbox.h"
 
 namespace virmo::policy_engine {

@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "grpcpp/impl/service_type.h"
-#include "services/server/store/clock.h"
+#include "services/runtime/clock.h"
 #include "virmo/config/v1/server_config.pb.h"
 
 namespace virmo::server {

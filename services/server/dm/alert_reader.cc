@@ -3,9 +3,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/uuid.h"
 #include "services/server/dm/virmo_tree.h"
-#include "services/server/store/clock.h"
 
 namespace virmo::server {
 namespace {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "services/runtime/clock.h"
 #include "services/runtime/sqlite.h"
 #include "services/server/fleet/alert_store.h"
 #include "services/server/fleet/command_queue.h"
@@ -11,7 +12,6 @@
 #include "services/server/fleet/event_feed.h"
 #include "services/server/fleet/inventory.h"
 #include "services/server/images/image_library.h"
-#include "services/server/store/clock.h"
 
 namespace virmo::server {
 

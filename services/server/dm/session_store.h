@@ -6,9 +6,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/sqlite.h"
 #include "services/server/dm/session_state.pb.h"
-#include "services/server/store/clock.h"
 
 namespace virmo::server {
 

@@ -8,9 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/sqlite.h"
 #include "services/server/fleet/event_feed.h"
-#include "services/server/store/clock.h"
 #include "virmo/v1/command.pb.h"
 #include "virmo/v1/fleet_service.pb.h"
 

@@ -6,10 +6,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
 #include "services/server/fleet/device_registry.h"
-#include "services/server/store/clock.h"
 
 namespace virmo::server {
 

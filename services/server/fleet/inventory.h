@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/sqlite.h"
-#include "services/server/store/clock.h"
 #include "virmo/v1/device.pb.h"
 #include "virmo/v1/fleet_service.pb.h"
 

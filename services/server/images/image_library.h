@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/runtime/clock.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
-#include "services/server/store/clock.h"
 #include "virmo/v1/image_service.pb.h"
 
 namespace virmo::server {

@@ -7,9 +7,9 @@
 #include "absl/time/time.h"
 #include "google/protobuf/timestamp.pb.h"
 
-namespace virmo::policy_engine {
+namespace virmo {
 
-// Tells the time; absl::Now but in tests.
+// Tells the time; absl::Now but in tests, which bring their own.
 using Clock = std::function<absl::Time()>;
 
 inline google::protobuf::Timestamp ToTimestamp(absl::Time time) {
@@ -24,4 +24,4 @@ inline absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
-}  // namespace virmo::policy_engine
+}  // namespace virmo
