@@ -1,34 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/dump.h"
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "services/syncml/redact.h"
 
 namespace virmo::syncml {
 namespace {
-
-constexpr absl::string_view kRedacted = "***";
-
-bool ContainsIgnoreCase(absl::string_view text, absl::string_view part) {
-  return absl::StrContains(absl::AsciiStrToLower(text), part);
-}
-
-bool IsSecretUri(absl::string_view uri) {
-  return ContainsIgnoreCase(uri, "secret") || ContainsIgnoreCase(uri, "aauthdata");
-}
-
-// Whether an item's data must not be shown: by its address, by what a TNDS document in it sets,
-// or as an answer that the user typed (it may be a PIN).
-bool IsSecret(const Command& command, const Item& item, absl::string_view data) {
-  if (command.kind == CommandKind::kStatus && command.cmd == "Alert") return true;
-  if (item.target && IsSecretUri(item.target->uri)) return true;
-  if (item.source && IsSecretUri(item.source->uri)) return true;
-  return absl::StrContains(TypeOf(command, item), "dmtnds") ? IsSecretUri(data)
-                                                            : absl::StrContains(data, "AAuth");
-}
 
 class Dumper {
  public:
