@@ -71,12 +71,13 @@ absl::StatusOr<v1::AdmitResponse> Admission::Admit(const v1::AdmitRequest& reque
 }
 
 absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::AdmitRequest& request) {
-  v1::EffectivePolicy source;
+  Record source;
   if (request.kind() == v1::OPERATION_KIND_CLONE) {
     ASSIGN_OR_RETURN(const std::string source_id, VirtualMachineId(request.source(), "source"));
     ASSIGN_OR_RETURN(const std::optional<Record> source_record, store_.Find(source_id));
     RETURN_IF_ERROR(CheckUnlocked(request.source(), source_record));
-    source = source_record->status.policy();
+    source = *source_record;
+    RETURN_IF_ERROR(keys_.Grant(source, request.operation()));  // It is read.
   }
   ASSIGN_OR_RETURN(std::optional<Record> record, store_.Find(id));
   if (!record) return MakeRecord(id, request, source);
@@ -84,7 +85,12 @@ absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::Admi
   const bool same = record->created_by == request.operation() ||
                     (item && item->current_operation() == request.operation());
   // What is locked meanwhile may be made to the end; it cannot be started.
-  if (same) return *std::move(record);
+  if (same) {
+    if (!record->status.policy().lock().locked()) {
+      RETURN_IF_ERROR(keys_.Grant(*record, request.operation()));
+    }
+    return *std::move(record);
+  }
   if (!NeverCompleted(*record)) {
     return Error(v1::ErrorInfo::REASON_ALREADY_EXISTS,
                  absl::StrCat("there is a policy for ", request.virtual_machine(), " already"),
@@ -95,7 +101,7 @@ absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::Admi
 }
 
 absl::StatusOr<Record> Admission::MakeRecord(const std::string& id, const v1::AdmitRequest& request,
-                                             const v1::EffectivePolicy& source) {
+                                             const Record& source) {
   RETURN_IF_ERROR(CheckAllocations(request.allocations()));
   ASSIGN_OR_RETURN(const int64_t removed_version, store_.RemovedVersion(id));
   Record record;
@@ -104,16 +110,23 @@ absl::StatusOr<Record> Admission::MakeRecord(const std::string& id, const v1::Ad
   v1::EffectivePolicy& policy = *record.status.mutable_policy();
   policy.set_virtual_machine(request.virtual_machine());
   policy.set_version(removed_version + 1);
-  *policy.mutable_allocations() = source.allocations();
+  const v1::EffectivePolicy& former = source.status.policy();
+  *policy.mutable_allocations() = former.allocations();
   MergeAllocations(request.allocations(), *policy.mutable_allocations());
   AddDefaults(*policy.mutable_allocations());
-  *policy.mutable_peripherals() = source.peripherals();
-  *policy.mutable_sharing() = source.sharing();
-  policy.mutable_lock()->set_mode(request.kind() == v1::OPERATION_KIND_CLONE
-                                      ? source.lock().mode()
-                                      : v1::Lock::MODE_ISOLATE_AND_PAUSE);
+  *policy.mutable_peripherals() = former.peripherals();
+  *policy.mutable_sharing() = former.sharing();
+  // A paused guest's key would stay in its process' memory.
+  const bool encrypted = request.encrypted() || DiskKeys::IsEncrypted(source);
+  v1::Lock::Mode mode = encrypted ? v1::Lock::MODE_SUSPEND : v1::Lock::MODE_ISOLATE_AND_PAUSE;
+  if (request.kind() == v1::OPERATION_KIND_CLONE) mode = former.lock().mode();
+  policy.mutable_lock()->set_mode(mode);
   *policy.mutable_update_time() = ToTimestamp(clock_());
   RETURN_IF_ERROR(pools_.CheckBounds(policy.allocations()));
+  if (encrypted) {
+    RETURN_IF_ERROR(keys_.Make(record));
+    RETURN_IF_ERROR(keys_.Grant(record, request.operation()));
+  }
   RETURN_IF_ERROR(store_.Save(record));
   return record;
 }
@@ -122,6 +135,7 @@ absl::StatusOr<Record> Admission::AdmitExisting(const std::string& id,
                                                 const v1::AdmitRequest& request) {
   ASSIGN_OR_RETURN(std::optional<Record> record, store_.Find(id));
   RETURN_IF_ERROR(CheckUnlocked(request.virtual_machine(), record));
+  RETURN_IF_ERROR(keys_.Grant(*record, request.operation()));
   if (NeedsResources(request.kind())) {
     RETURN_IF_ERROR(store_.AddAdmission(id, request.operation()));
     const bool held = record->status.holds_resources();

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "policy-engine/disk_keys.h"
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
 #include "services/runtime/clock.h"
@@ -17,23 +18,25 @@ namespace virmo::policy_engine {
 class Admission {
  public:
   // All must outlive it.
-  Admission(PolicyStore& store, Pools& pools, Clock clock)
-      : store_(store), pools_(pools), clock_(std::move(clock)) {}
+  Admission(PolicyStore& store, Pools& pools, DiskKeys& keys, Clock clock)
+      : store_(store), pools_(pools), keys_(keys), clock_(std::move(clock)) {}
 
   // See PolicyEnforcementService.Admit. Repeating with the same operation checks the lock again
   // and reserves nothing more. FAILED_PRECONDITION (VM_LOCKED): locked, or without a record, which
   // counts as locked; RESOURCE_EXHAUSTED (INSUFFICIENT_RESOURCES); ALREADY_EXISTS: another
-  // operation made a virtual machine of this id.
+  // operation made a virtual machine of this id; FAILED_PRECONDITION (KEY_UNAVAILABLE): encrypted,
+  // and its key is not on the device or, if it is new, could not be kept.
   absl::StatusOr<v1::AdmitResponse> Admit(const v1::AdmitRequest& request);
 
  private:
   absl::StatusOr<Record> AdmitNew(const std::string& id, const v1::AdmitRequest& request);
   absl::StatusOr<Record> AdmitExisting(const std::string& id, const v1::AdmitRequest& request);
   absl::StatusOr<Record> MakeRecord(const std::string& id, const v1::AdmitRequest& request,
-                                    const v1::EffectivePolicy& source);
+                                    const Record& source);
 
   PolicyStore& store_;
   Pools& pools_;
+  DiskKeys& keys_;
   const Clock clock_;
 };
 

@@ -91,12 +91,36 @@ bool UnlockPolicy(v1::Lock& lock) {
 absl::StatusOr<Operation> Locking::Lock(const v1::LockVirtualMachineRequest& request) {
   RETURN_IF_ERROR(CheckMode(request.mode(), "mode"));
   RETURN_IF_ERROR(CheckReason(request.reason(), "reason"));
-  return Run(request, v1::OPERATION_KIND_LOCK,
-             [&](v1::Lock& lock) { return LockPolicy(request, ToTimestamp(clock_()), lock); });
+  return Run(request, v1::OPERATION_KIND_LOCK, [&](Record& record) -> absl::StatusOr<bool> {
+    RETURN_IF_ERROR(parts_.keys.Destroy(record));
+    return LockPolicy(request, ToTimestamp(clock_()),
+                      *record.status.mutable_policy()->mutable_lock());
+  });
 }
 
 absl::StatusOr<Operation> Locking::Unlock(const v1::UnlockVirtualMachineRequest& request) {
-  return Run(request, v1::OPERATION_KIND_UNLOCK, [](v1::Lock& lock) { return UnlockPolicy(lock); });
+  // What is stored tells one key from another, and is no key.
+  v1::UnlockVirtualMachineRequest stored = request;
+  if (!request.released_key().empty()) {
+    const Key digest = Key::Derive(request.released_key(), "virmo request 1");
+    stored.set_released_key(std::string(digest.octets()));
+  }
+  return Run(stored, v1::OPERATION_KIND_UNLOCK,
+             [&](Record& record) { return DecideUnlock(request, record); });
+}
+
+absl::StatusOr<bool> Locking::DecideUnlock(const v1::UnlockVirtualMachineRequest& request,
+                                           Record& record) {
+  bool changed = false;
+  if (!request.released_key().empty()) {
+    const std::optional<Key> key = Key::From(request.released_key());
+    if (!key) return InvalidField("released_key", "must have 32 octets");
+    RETURN_IF_ERROR(parts_.keys.Restore(record, *key));
+    changed = true;
+  } else if (DiskKeys::IsEncrypted(record)) {
+    RETURN_IF_ERROR(parts_.keys.Load(record).status());
+  }
+  return UnlockPolicy(*record.status.mutable_policy()->mutable_lock()) || changed;
 }
 
 template <typename Request, typename Decide>
@@ -117,7 +141,8 @@ absl::StatusOr<Operation> Locking::Run(const Request& request, v1::OperationKind
     }
     ASSIGN_OR_RETURN(Record record, parts_.store.Load(id));
     RETURN_IF_ERROR(CheckNotManagement(record));
-    if (decide(*record.status.mutable_policy()->mutable_lock())) {
+    ASSIGN_OR_RETURN(const bool changed, decide(record));
+    if (changed) {
       Renew(record);
       RETURN_IF_ERROR(parts_.store.Save(record));
       RETURN_IF_ERROR(parts_.enforcement.Supersede(record, kind == v1::OPERATION_KIND_LOCK

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "google/longrunning/operations.pb.h"
+#include "policy-engine/disk_keys.h"
 #include "policy-engine/enforcement.h"
 #include "policy-engine/policy_store.h"
 #include "services/runtime/clock.h"
@@ -23,6 +24,7 @@ class Locking {
     PolicyStore& store;
     OperationJournal& journal;
     Enforcement& enforcement;
+    DiskKeys& keys;
   };
 
   Locking(const Parts& parts, Clock clock) : parts_(parts), clock_(std::move(clock)) {}
@@ -32,7 +34,8 @@ class Locking {
   // machine.
   absl::StatusOr<google::longrunning::Operation> Lock(const v1::LockVirtualMachineRequest& request);
 
-  // As Lock.
+  // As Lock. Of an encrypted virtual machine whose key is not on the device: KEY_UNAVAILABLE
+  // without `released_key`, INVALID_ARGUMENT if that is another key.
   absl::StatusOr<google::longrunning::Operation> Unlock(
       const v1::UnlockVirtualMachineRequest& request);
 
@@ -41,10 +44,11 @@ class Locking {
 
  private:
   // Runs `decide` unless the request was answered before. `decide` changes the record and returns
-  // whether it did.
+  // whether it did. `request` is stored: it holds no secret.
   template <typename Request, typename Decide>
   absl::StatusOr<google::longrunning::Operation> Run(const Request& request, v1::OperationKind kind,
                                                      Decide decide);
+  absl::StatusOr<bool> DecideUnlock(const v1::UnlockVirtualMachineRequest& request, Record& record);
   absl::Status CheckNotManagement(const Record& record);
   void Renew(Record& record);
 

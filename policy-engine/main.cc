@@ -42,6 +42,14 @@ absl::Status TellDamage(Process& process, Database& database, Outbox& outbox,
   return database.Transact([&] { return outbox.Add(alert); });
 }
 
+// Without them encrypted virtual machines are refused; all else goes on.
+void ShowKeys(Process& process, const config::v1::PolicyEngineConfig& config,
+              const KeyCredentials& keys) {
+  Show(process, "host-key", keys.host.ok(), keys.host.status().message());
+  if (config.escrow_public_key_file().empty()) return;
+  Show(process, "escrow-key", keys.escrow.ok(), keys.escrow.status().message());
+}
+
 absl::Duration Prune(PolicyEngine& engine) {
   const absl::Status status = engine.Prune();
   if (!status.ok()) spdlog::warn("pruning failed error=\"{}\"", status.message());
@@ -64,6 +72,7 @@ absl::Status Run(const config::v1::PolicyEngineConfig& config) {
       [&](const absl::Status& status) {
         Show(*process, "storage", status.ok(), status.message());
       });
+  ShowKeys(*process, config, engine.keys.credentials());
   if (!damaged.empty()) RETURN_IF_ERROR(TellDamage(*process, *database, outbox, damaged));
   PolicyService policy_service(engine);
   PolicyEnforcementService enforcement_service(engine);

@@ -79,4 +79,15 @@ grpc::Status PolicyEnforcementService::ReportInventory(grpc::ServerContext* /*co
   return grpc::Status::OK;
 }
 
+grpc::Status PolicyEnforcementService::ObtainDiskKey(grpc::ServerContext* /*context*/,
+                                                     const v1::ObtainDiskKeyRequest* request,
+                                                     v1::ObtainDiskKeyResponse* response) {
+  absl::StatusOr<v1::ObtainDiskKeyResponse> key = engine_.keys.Obtain(*request);
+  spdlog::info("{} key of vm={} operation={} cause=\"{}\"", key.ok() ? "gave" : "refused",
+               request->virtual_machine(), request->operation(), key.status().message());
+  if (!key.ok()) return ToGrpc(key.status());
+  *response = *std::move(key);
+  return grpc::Status::OK;
+}
+
 }  // namespace virmo::policy_engine

@@ -24,6 +24,9 @@ class PolicyEnforcementService : public v1::PolicyEnforcementService::Service {
                                const v1::ReportInventoryRequest* request,
                                v1::ReportInventoryResponse* response) override;
 
+  grpc::Status ObtainDiskKey(grpc::ServerContext* context, const v1::ObtainDiskKeyRequest* request,
+                             v1::ObtainDiskKeyResponse* response) override;
+
  private:
   PolicyEngine& engine_;
 };

@@ -28,13 +28,14 @@ PolicyEngine::PolicyEngine(Database& database, Outbox& outbox,
     : clock(std::move(the_clock)),
       journal(database),
       store(database, std::move(on_storage)),
+      keys(database, store, KeyCredentials::Load(config)),
       pools(store, config),
-      recovery(store, outbox, clock),
+      recovery(store, keys, outbox, clock),
       enforcement({store, journal, outbox, recovery}, clock,
                   absl::Seconds(config.enforcement_timeout_seconds())),
-      admission(store, pools, clock),
+      admission(store, pools, keys, clock),
       inventory({store, pools, recovery, enforcement}),
-      locking({store, journal, enforcement}, clock),
+      locking({store, journal, enforcement, keys}, clock),
       allocations(store, pools, clock) {}
 
 absl::Status PolicyEngine::Prune() {

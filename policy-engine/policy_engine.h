@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "policy-engine/admission.h"
 #include "policy-engine/allocation_setting.h"
+#include "policy-engine/disk_keys.h"
 #include "policy-engine/enforcement.h"
 #include "policy-engine/inventory.h"
 #include "policy-engine/locking.h"
@@ -39,6 +40,7 @@ struct PolicyEngine {
   const Clock clock;
   OperationJournal journal;
   PolicyStore store;
+  DiskKeys keys;
   Pools pools;
   Recovery recovery;
   Enforcement enforcement;

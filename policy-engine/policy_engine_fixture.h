@@ -12,6 +12,7 @@
 #include "policy-engine/fake_alert_emitter.h"
 #include "policy-engine/policy_engine.h"
 #include "services/runtime/error.h"
+#include "services/runtime/files.h"
 #include "services/runtime/uuid.h"
 
 namespace virmo::policy_engine {
@@ -27,6 +28,7 @@ class PolicyEngineFixture : public testing::Test {
   PolicyEngineFixture() : folder_(std::filesystem::path(testing::TempDir()) / NewUuid()) {
     config_ = PolicyEngine::DefaultConfig();
     config_.set_host_reserve_memory_mib(1024);
+    config_.set_state_directory(folder_.string());
     Open();
     ReportFull({});
   }
@@ -91,6 +93,26 @@ class PolicyEngineFixture : public testing::Test {
   }
   absl::Status Start(const std::string& id, const std::string& operation = NewOperation()) {
     return Admit(id, v1::OPERATION_KIND_START, operation).status();
+  }
+
+  // Everything that is in the state folder's files, each with its name.
+  std::vector<std::pair<std::string, std::string>> FilesOfState() const {
+    std::vector<std::pair<std::string, std::string>> files;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
+      if (!entry.is_regular_file()) continue;
+      auto content = ReadFile(entry.path().string());
+      EXPECT_TRUE(content.ok()) << content.status();
+      files.emplace_back(entry.path().filename().string(), content.value_or(""));
+    }
+    return files;
+  }
+  // The files of the state folder that contain `octets`.
+  std::vector<std::string> FilesWith(const std::string& octets) const {
+    std::vector<std::string> names;
+    for (const auto& [name, content] : FilesOfState()) {
+      if (content.find(octets) != std::string::npos) names.push_back(name);
+    }
+    return names;
   }
 
   // A virtual machine that was provisioned and is stopped.

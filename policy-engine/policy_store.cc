@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
+#include "services/runtime/fault_point.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
 
@@ -56,18 +57,47 @@ Schema PolicyStore::GetSchema() {
            " sequence INTEGER NOT NULL, host BLOB);"
            "CREATE TABLE requests ("
            " id TEXT PRIMARY KEY, request BLOB NOT NULL, response BLOB NOT NULL,"
-           " time INTEGER NOT NULL) WITHOUT ROWID;"}};
+           " time INTEGER NOT NULL) WITHOUT ROWID;",
+           // Key material is in tables with a rowid: a value of the same size replaces the former
+           // one in place. See disk_keys.h.
+           "CREATE TABLE disk_keys ("
+           " id TEXT PRIMARY KEY, check_value BLOB NOT NULL, host_wrap BLOB NOT NULL);"
+           "CREATE TABLE disk_key_grants ("
+           " serial INTEGER PRIMARY KEY, id TEXT NOT NULL, operation TEXT NOT NULL,"
+           " UNIQUE (id, operation));"}};
 }
 
 PolicyStore::PolicyStore(Database& database, std::function<void(const absl::Status&)> on_storage)
-    : database_(database), on_storage_(std::move(on_storage)) {}
+    : database_(database), on_storage_(std::move(on_storage)) {
+  // What is deleted is overwritten.
+  absl::Status status = database_.Query("PRAGMA secure_delete=ON").status();
+  // Killed between a change and its Scrub, a former run left it to us.
+  if (status.ok()) status = Scrub();
+  if (!status.ok()) on_storage_(status);
+}
 
 absl::Status PolicyStore::Change(const std::function<absl::Status()>& body) {
-  const absl::Status status = database_.Transact(body);
+  absl::Status status = database_.Transact(body);
+  if (status.ok() && scrub_.load()) {
+    FaultPoint("store.committed");
+    status = Scrub();
+  }
   if (status.ok() || ReasonOf(status) == v1::ErrorInfo::REASON_STORAGE_FAILED) {
     on_storage_(status);
   }
   return status;
+}
+
+absl::Status PolicyStore::Scrub() {
+  // The page that held a secret is overwritten, but the log still has its older copy, until it is
+  // written back and cut off.
+  ASSIGN_OR_RETURN(const auto rows, database_.Query("PRAGMA wal_checkpoint(TRUNCATE)"));
+  if (rows.empty() || rows[0].Int(0) != 0) {
+    return Error(v1::ErrorInfo::REASON_STORAGE_FAILED,
+                 "the database's log cannot be written back: another program reads the database");
+  }
+  scrub_.store(false);
+  return absl::OkStatus();
 }
 
 absl::Status PolicyStore::Read(const std::function<absl::Status()>& body) {
@@ -129,15 +159,19 @@ absl::Status PolicyStore::Save(Record& record) {
 absl::Status PolicyStore::Remove(const Record& record) {
   RETURN_IF_ERROR(database_.Execute("INSERT OR REPLACE INTO removed_policies VALUES (?1, ?2)",
                                     {record.id, record.status.policy().version()}));
-  for (const char* table : {"policies", "inventory", "admissions"}) {
+  for (const char* table :
+       {"policies", "inventory", "admissions", "disk_keys", "disk_key_grants"}) {
     RETURN_IF_ERROR(
         database_.Execute(absl::StrCat("DELETE FROM ", table, " WHERE id = ?1"), {record.id}));
   }
+  ScrubAfterCommit();
   PolicyChange change;
   change.set_removed(VirtualMachineName(record.id));
   database_.AfterCommit([this, change] { changes_.Publish(change); });
   return absl::OkStatus();
 }
+
+void PolicyStore::ScrubAfterCommit() { scrub_.store(true); }
 
 absl::StatusOr<int64_t> PolicyStore::RemovedVersion(const std::string& id) {
   ASSIGN_OR_RETURN(const auto rows,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -60,6 +61,11 @@ class PolicyStore {
   // Runs `body` as a transaction. The methods below marked "in a change" may be called in it only.
   absl::Status Change(const std::function<absl::Status()>& body);
 
+  // In a change: once it is committed, and before Change returns, nothing of what it overwrote or
+  // deleted is left in the database's files. Where that fails Change returns the error, the change
+  // itself stands, and it is tried again after the next change and at the next start.
+  void ScrubAfterCommit();
+
   // Runs `body`, which may only read, between two changes.
   absl::Status Read(const std::function<absl::Status()>& body);
 
@@ -114,8 +120,11 @@ class PolicyStore {
   void Close() { changes_.Close(); }
 
  private:
+  absl::Status Scrub();
+
   Database& database_;
   const std::function<void(const absl::Status&)> on_storage_;
+  std::atomic<bool> scrub_ = false;
   Broadcast<PolicyChange> changes_;
 };
 

@@ -46,6 +46,8 @@ absl::Status Recovery::Lock(Record& record, int64_t version, const std::string& 
   lock.set_reason(reason);
   *lock.mutable_since() = policy.update_time();
   lock.clear_user_unlock();
+  // A copy brings back a key that a later lock had destroyed.
+  RETURN_IF_ERROR(keys_.Destroy(record));
   spdlog::error("locked vm={} version={} reason=\"{}\"", policy.virtual_machine(), version, reason);
 
   ASSIGN_OR_RETURN(const auto item, store_.Inventory(record.id));

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "policy-engine/disk_keys.h"
 #include "policy-engine/policy_store.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/outbox.h"
@@ -19,9 +20,9 @@ namespace virmo::policy_engine {
 // record to be saved by the caller.
 class Recovery {
  public:
-  // Both must outlive it.
-  Recovery(PolicyStore& store, Outbox& outbox, Clock clock)
-      : store_(store), outbox_(outbox), clock_(std::move(clock)) {}
+  // All must outlive it.
+  Recovery(PolicyStore& store, DiskKeys& keys, Outbox& outbox, Clock clock)
+      : store_(store), keys_(keys), outbox_(outbox), clock_(std::move(clock)) {}
 
   // Makes a record for a virtual machine that has none.
   absl::StatusOr<Record> MakeLocked(const std::string& id, const v1::InventoryItem& item);
@@ -33,6 +34,7 @@ class Recovery {
   absl::Status Lock(Record& record, int64_t version, const std::string& reason);
 
   PolicyStore& store_;
+  DiskKeys& keys_;
   Outbox& outbox_;
   const Clock clock_;
 };
