@@ -6,11 +6,13 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/document.h"
 #include "services/syncml/message_reader.h"
 #include "services/syncml/message_writer.h"
+#include "services/syncml/tnds.h"
 #include "services/syncml/wbxml_reader.h"
 #include "services/syncml/wbxml_writer.h"
 #include "services/syncml/xml_reader.h"
@@ -43,10 +45,15 @@ void NameBase64(std::vector<Command>& commands) {
 void ExpandTnds(const Command& command, Item& item, const Limits& limits) {
   const absl::string_view type = TypeOf(command, item);
   if (!item.data || item.more_data || !absl::EndsWithIgnoreCase(type, kTndsWbxmlSuffix)) return;
-  auto text = ReadWbxmlTnds(*item.data, limits);
-  if (!text.ok() || !absl::StartsWith(*text, "<MgmtTree")) return;
-  item.meta.type = "application/vnd.syncml.dmtnds+xml";
-  item.data = *std::move(text);
+  // Some send XML under the type of WBXML.
+  if (Sniff(*item.data) == Encoding::kWbxml) {
+    const absl::StatusOr<TndsDocument> document = ReadTnds(*item.data, limits);
+    if (!document.ok()) return;
+    item.data = WriteTnds(*document, Encoding::kXml);
+  } else if (!absl::StartsWith(absl::StripLeadingAsciiWhitespace(*item.data), "<")) {
+    return;
+  }
+  item.meta.type = std::string(kTndsXmlType);
 }
 
 void ExpandTnds(std::vector<Command>& commands, const Limits& limits) {
@@ -56,17 +63,34 @@ void ExpandTnds(std::vector<Command>& commands, const Limits& limits) {
   }
 }
 
+absl::Status AtOctet(const absl::Status& status, size_t octet) {
+  return absl::Status(status.code(), absl::StrCat("octet ", octet, ": ", status.message()));
+}
+
+absl::Status AtLine(const absl::Status& status, absl::string_view octets, size_t octet) {
+  const absl::string_view before = octets.substr(0, octet);
+  const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+  const auto line = std::count(before.begin(), before.end(), '\n') + 1;
+  return absl::Status(status.code(), absl::StrCat("line ", line, ", column ",
+                                                  octet - line_start + 1, ": ", status.message()));
+}
+
 absl::StatusOr<Message> DecodeXml(absl::string_view octets, const Limits& limits) {
   ASSIGN_OR_RETURN(const Document document, ReadXml(octets, limits));
-  ASSIGN_OR_RETURN(Message message, ReadMessage(document, limits));
-  NameBase64(message.body);
+  size_t error_position = 0;
+  absl::StatusOr<Message> message = ReadMessage(document, limits, error_position);
+  if (!message.ok()) return AtLine(message.status(), octets, error_position);
+  NameBase64(message->body);
+  ExpandTnds(message->body, limits);
   return message;
 }
 
 absl::StatusOr<Message> DecodeWbxml(absl::string_view octets, const Limits& limits) {
   ASSIGN_OR_RETURN(const Document document, ReadWbxml(octets, limits));
-  ASSIGN_OR_RETURN(Message message, ReadMessage(document, limits));
-  ExpandTnds(message.body, limits);
+  size_t error_position = 0;
+  absl::StatusOr<Message> message = ReadMessage(document, limits, error_position);
+  if (!message.ok()) return AtOctet(message.status(), error_position);
+  ExpandTnds(message->body, limits);
   return message;
 }
 
@@ -107,16 +131,6 @@ std::optional<Encoding> EncodingOf(absl::string_view content_type) {
   if (absl::EqualsIgnoreCase(type, "application/vnd.syncml+xml")) return Encoding::kXml;
   if (absl::EqualsIgnoreCase(type, "application/vnd.syncml+wbxml")) return Encoding::kWbxml;
   return std::nullopt;
-}
-
-absl::StatusOr<std::string> TndsToXml(absl::string_view wbxml, const Limits& limits) {
-  Limits bounded = limits;
-  bounded.max_bytes = std::min(bounded.max_bytes, kMostBytes);
-  ASSIGN_OR_RETURN(std::string text, ReadWbxmlTnds(wbxml, bounded));
-  if (!absl::StartsWith(text, "<MgmtTree")) {
-    return absl::InvalidArgumentError("the outermost element is not MgmtTree");
-  }
-  return text;
 }
 
 }  // namespace virmo::syncml

@@ -27,7 +27,8 @@ struct Limits {
 // white space around URIs, ids and codes; unknown elements are skipped, unknown commands kept as
 // kUnknown, a missing CmdID as "". Data keeps every character. Format `bin` over XML is reported
 // as `b64`: XML holds no raw octets, and that is what peers put there. TNDS that came as WBXML
-// (type ...dmtnds+wbxml, not split over messages) is given as XML text with type ...dmtnds+xml.
+// (type ...dmtnds+wbxml, not split over messages) is given as XML text with type ...dmtnds+xml;
+// what cannot be read as TNDS stays as it came, so that it harms its command alone.
 //
 // Errors name line and column (WBXML: the octet) and what was wrong:
 //   InvalidArgument    not well-formed, a DOCTYPE, no SyncHdr, a part given twice
@@ -40,7 +41,8 @@ absl::StatusOr<Message> Decode(absl::string_view octets, Encoding encoding,
 // come from a peer. Over XML, data of format `bin` is written as `b64` in base64 (so split a large
 // object only after making it base64), and characters that XML cannot hold, or octets that are
 // not UTF-8, become U+FFFD: ask IsXmlText() first where that would matter. Over WBXML data with
-// format `bin`, or with a NUL, is OPAQUE, everything else an inline string.
+// format `bin`, or with a NUL, is OPAQUE, everything else an inline string; but a whole TNDS
+// document as WriteTnds() wrote it becomes one in WBXML, with type ...dmtnds+wbxml.
 std::string Encode(const Message& message, Encoding encoding);
 
 // Whether every character of `text` can be written in XML.
@@ -55,8 +57,5 @@ absl::string_view ContentType(Encoding encoding);
 // The encoding that a Content-Type header names; parameters and case do not matter. Nothing if it
 // is not a SyncML type.
 std::optional<Encoding> EncodingOf(absl::string_view content_type);
-
-// A TNDS document in WBXML as XML text; for one that was put together from chunks.
-absl::StatusOr<std::string> TndsToXml(absl::string_view wbxml, const Limits& limits = {});
 
 }  // namespace virmo::syncml

@@ -167,8 +167,9 @@ void DocumentBuilder::AddNode(Tag tag) {
     }
     parent.last_child = index;
   }
-  document_.nodes_.push_back(
-      {.tag = tag, .text_begin = static_cast<uint32_t>(document_.texts_.size())});
+  document_.nodes_.push_back({.tag = tag,
+                              .text_begin = static_cast<uint32_t>(document_.texts_.size()),
+                              .position = position_});
   open_.push_back({.tag = tag, .node = index});
 }
 

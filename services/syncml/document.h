@@ -24,6 +24,7 @@ class Document {
     uint32_t next_sibling = 0;
     uint32_t text_begin = 0;  // character data of leaves; the name of an unknown command
     uint32_t text_size = 0;
+    uint32_t position = 0;  // octet of the input where it begins
   };
 
   bool empty() const { return nodes_.empty(); }
@@ -49,6 +50,8 @@ class DocumentBuilder {
  public:
   explicit DocumentBuilder(const Limits& limits) : limits_(limits) {}
 
+  // Where in the input the next element begins, to be named in errors about it.
+  void SetPosition(size_t octet) { position_ = static_cast<uint32_t>(octet); }
   // `tag` is kUnknown for an element we do not know, of name `name`.
   absl::Status Start(Tag tag, absl::string_view name);
   absl::Status Text(absl::string_view text);
@@ -90,6 +93,7 @@ class DocumentBuilder {
   bool markup_tag_open_ = false;     // "<name" is written, ">" or "/>" is not
   int skipped_depth_ = 0;
   size_t elements_ = 0;
+  uint32_t position_ = 0;
 };
 
 }  // namespace virmo::syncml

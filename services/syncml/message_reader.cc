@@ -66,6 +66,7 @@ class MessageReader {
       : document_(document), limits_(limits) {}
 
   absl::StatusOr<Message> Read();
+  size_t error_position() const { return error_position_; }
 
  private:
   absl::Status ReadHeader(const Node& node, Header& header);
@@ -79,7 +80,7 @@ class MessageReader {
   absl::Status ReadChal(const Node& node, std::optional<Chal>& chal);
   absl::Status ReadLocation(const Node& node, Location& location);
 
-  absl::Status CheckUnique(const Node& parent) const;
+  absl::Status CheckUnique(const Node& parent);
   absl::StatusOr<size_t> CountParts(const Node& parent);
   absl::string_view Trimmed(const Node& node) const {
     return absl::StripAsciiWhitespace(document_.Text(node));
@@ -89,7 +90,7 @@ class MessageReader {
 
   // Calls `read(child)` for each child.
   template <typename Function>
-  absl::Status ForEachChild(const Node& parent, Function read) const {
+  absl::Status ForEachChild(const Node& parent, Function read) {
     RETURN_IF_ERROR(CheckUnique(parent));
     for (const Node* child = document_.FirstChild(parent); child != nullptr;
          child = document_.NextSibling(*child)) {
@@ -101,14 +102,16 @@ class MessageReader {
   const Document& document_;
   const Limits& limits_;
   size_t commands_ = 0;
+  size_t error_position_ = 0;
 };
 
-absl::Status MessageReader::CheckUnique(const Node& parent) const {
+absl::Status MessageReader::CheckUnique(const Node& parent) {
   std::bitset<128> seen;
   for (const Node* child = document_.FirstChild(parent); child != nullptr;
        child = document_.NextSibling(*child)) {
     const auto index = static_cast<size_t>(child->tag);
     if (seen[index] && !IsRepeatable(parent.tag, child->tag)) {
+      error_position_ = child->position;
       return absl::InvalidArgumentError(
           absl::StrCat(NameOf(parent.tag), " has ", NameOf(child->tag), " more than once"));
     }
@@ -129,6 +132,7 @@ absl::StatusOr<size_t> MessageReader::CountParts(const Node& parent) {
   }
   commands_ += count;
   if (commands_ > limits_.max_commands) {
+    error_position_ = parent.position;
     return absl::ResourceExhaustedError(
         absl::StrCat("more than ", limits_.max_commands, " commands and items"));
   }
@@ -362,8 +366,12 @@ absl::Status MessageReader::ReadLocation(const Node& node, Location& location) {
 
 }  // namespace
 
-absl::StatusOr<Message> ReadMessage(const Document& document, const Limits& limits) {
-  return MessageReader(document, limits).Read();
+absl::StatusOr<Message> ReadMessage(const Document& document, const Limits& limits,
+                                    size_t& error_position) {
+  MessageReader reader(document, limits);
+  absl::StatusOr<Message> message = reader.Read();
+  error_position = reader.error_position();
+  return message;
 }
 
 }  // namespace virmo::syncml

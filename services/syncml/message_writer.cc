@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/syncml/base64.h"
+#include "services/syncml/tnds.h"
 
 namespace virmo::syncml {
 namespace {
@@ -50,6 +51,19 @@ Content ContentOf(CommandKind kind) {
 }
 
 bool IsBin(absl::string_view format) { return absl::EqualsIgnoreCase(format, "bin"); }
+
+// A whole TNDS document as a WBXML message carries it (TNDS 1.2 §9.1); nothing if `item` holds
+// none, or one that would not read back as the same text.
+std::optional<std::string> TndsAsWbxml(const Command& command, const Item& item) {
+  if (!item.meta.type || !item.data || item.more_data || !IsTndsType(*item.meta.type) ||
+      Sniff(*item.data) != Encoding::kXml || IsBin(FormatOf(command, item))) {
+    return std::nullopt;
+  }
+  const absl::StatusOr<TndsDocument> document =
+      ReadTnds(*item.data, {.max_bytes = item.data->size()});
+  if (!document.ok() || WriteTnds(*document, Encoding::kXml) != *item.data) return std::nullopt;
+  return WriteTnds(*document, Encoding::kWbxml);
+}
 
 class MessageWriter {
  public:
@@ -139,13 +153,22 @@ void MessageWriter::WriteReferences(const Command& command) {
 }
 
 void MessageWriter::WriteItem(const Command& command, const Item& item) {
+  const std::optional<std::string> tnds =
+      sink_.holds_octets() ? TndsAsWbxml(command, item) : std::nullopt;
   sink_.Start(Tag::kItem);
   if (item.target) WriteLocation(Tag::kTarget, *item.target);
   if (item.source) WriteLocation(Tag::kSource, *item.source);
   WriteParent(Tag::kSourceParent, item.source_parent);
   WriteParent(Tag::kTargetParent, item.target_parent);
-  WriteMeta(item.meta);
-  WriteData(command, item);
+  if (tnds) {
+    Meta meta = item.meta;
+    meta.type = std::string(kTndsWbxmlType);
+    WriteMeta(meta);
+    sink_.OctetLeaf(Tag::kData, *tnds);
+  } else {
+    WriteMeta(item.meta);
+    WriteData(command, item);
+  }
   if (item.more_data) sink_.Empty(Tag::kMoreData);
   sink_.End(Tag::kItem);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/tag.h"
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 #include <string_view>
@@ -140,9 +141,23 @@ Tag TagOf(absl::string_view name) {
 }
 
 absl::string_view NameOf(Tag tag) {
-  return PageOf(tag) == 0 ? NameIn(kSyncMlNames, TokenOf(tag)) : NameIn(kMetInfNames, TokenOf(tag));
+  switch (PageOf(tag)) {
+    case 0:
+      return NameIn(kSyncMlNames, TokenOf(tag));
+    case 1:
+      return NameIn(kMetInfNames, TokenOf(tag));
+    default:
+      return DdfName(TokenOf(tag));
+  }
 }
 
 absl::string_view DdfName(uint8_t token) { return NameIn(kDdfNames, token); }
+
+Tag DdfTagOf(absl::string_view name) {
+  const auto found = std::find(std::begin(kDdfNames), std::end(kDdfNames),
+                               std::string_view(name.data(), name.size()));
+  if (found == std::end(kDdfNames)) return Tag::kUnknown;
+  return static_cast<Tag>(kDdfPage | (kFirstToken + (found - std::begin(kDdfNames))));
+}
 
 }  // namespace virmo::syncml

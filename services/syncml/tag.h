@@ -8,8 +8,10 @@
 namespace virmo::syncml {
 
 inline constexpr uint8_t kMetInfPage = 0x40;
+inline constexpr uint8_t kDdfPage = 0x80;
 
-// The elements of SyncML and MetInf. A tag's value is its WBXML code page (bit 6) and token.
+// The elements of SyncML, MetInf and DM DDF. A tag's value is its WBXML code page (bits 6 and 7)
+// and token.
 enum class Tag : uint8_t {
   kUnknown = 0,
   // Page 0, SyncML 1.2.
@@ -87,6 +89,63 @@ enum class Tag : uint8_t {
   kVersion = kMetInfPage | 0x14,
   kMaxObjSize = kMetInfPage | 0x15,
   kFieldLevel = kMetInfPage | 0x16,
+  // Page 2, DM DDF and TNDS.
+  kDdfAccessType = kDdfPage | 0x05,
+  kDdfACL = kDdfPage | 0x06,
+  kDdfAdd = kDdfPage | 0x07,
+  kDdfFormatB64 = kDdfPage | 0x08,
+  kDdfFormatBin = kDdfPage | 0x09,
+  kDdfFormatBool = kDdfPage | 0x0A,
+  kDdfFormatChr = kDdfPage | 0x0B,
+  kDdfCaseSense = kDdfPage | 0x0C,
+  kDdfCIS = kDdfPage | 0x0D,
+  kDdfCopy = kDdfPage | 0x0E,
+  kDdfCS = kDdfPage | 0x0F,
+  kDdfFormatDate = kDdfPage | 0x10,
+  kDdfDDFName = kDdfPage | 0x11,
+  kDdfDefaultValue = kDdfPage | 0x12,
+  kDdfDelete = kDdfPage | 0x13,
+  kDdfDescription = kDdfPage | 0x14,
+  kDdfDFFormat = kDdfPage | 0x15,
+  kDdfDFProperties = kDdfPage | 0x16,
+  kDdfDFTitle = kDdfPage | 0x17,
+  kDdfDFType = kDdfPage | 0x18,
+  kDdfDynamic = kDdfPage | 0x19,
+  kDdfExec = kDdfPage | 0x1A,
+  kDdfFormatFloat = kDdfPage | 0x1B,
+  kDdfFormat = kDdfPage | 0x1C,
+  kDdfGet = kDdfPage | 0x1D,
+  kDdfFormatInt = kDdfPage | 0x1E,
+  kDdfMan = kDdfPage | 0x1F,
+  kDdfMgmtTree = kDdfPage | 0x20,
+  kDdfMIME = kDdfPage | 0x21,
+  kDdfMod = kDdfPage | 0x22,
+  kDdfName = kDdfPage | 0x23,
+  kDdfNode = kDdfPage | 0x24,
+  kDdfFormatNode = kDdfPage | 0x25,
+  kDdfNodeName = kDdfPage | 0x26,
+  kDdfFormatNull = kDdfPage | 0x27,
+  kDdfOccurrence = kDdfPage | 0x28,
+  kDdfOne = kDdfPage | 0x29,
+  kDdfOneOrMore = kDdfPage | 0x2A,
+  kDdfOneOrN = kDdfPage | 0x2B,
+  kDdfPath = kDdfPage | 0x2C,
+  kDdfPermanent = kDdfPage | 0x2D,
+  kDdfReplace = kDdfPage | 0x2E,
+  kDdfRTProperties = kDdfPage | 0x2F,
+  kDdfScope = kDdfPage | 0x30,
+  kDdfSize = kDdfPage | 0x31,
+  kDdfFormatTime = kDdfPage | 0x32,
+  kDdfTitle = kDdfPage | 0x33,
+  kDdfTStamp = kDdfPage | 0x34,
+  kDdfType = kDdfPage | 0x35,
+  kDdfValue = kDdfPage | 0x36,
+  kDdfVerDTD = kDdfPage | 0x37,
+  kDdfVerNo = kDdfPage | 0x38,
+  kDdfFormatXml = kDdfPage | 0x39,
+  kDdfZeroOrMore = kDdfPage | 0x3A,
+  kDdfZeroOrN = kDdfPage | 0x3B,
+  kDdfZeroOrOne = kDdfPage | 0x3C,
 };
 
 constexpr int PageOf(Tag tag) { return static_cast<uint8_t>(tag) >> 6; }
@@ -95,13 +154,16 @@ constexpr uint8_t TokenOf(Tag tag) { return static_cast<uint8_t>(tag) & 0x3FU; }
 // The tag of a code page's token; kUnknown for pages other than 0 and 1 and for unused tokens.
 Tag TagOf(int page, uint8_t token);
 
-// By local name, case-sensitive; kUnknown if it is none of ours.
+// By local name, case-sensitive, of SyncML and MetInf; kUnknown if it is none of theirs.
 Tag TagOf(absl::string_view name);
 
 // The element's name; empty for kUnknown.
 absl::string_view NameOf(Tag tag);
 
-// The name of a token of page 2, DM DDF and TNDS; empty if unused.
+// The name of a token of page 2; empty if unused.
 absl::string_view DdfName(uint8_t token);
+
+// The tag of page 2 with this name; kUnknown if there is none.
+Tag DdfTagOf(absl::string_view name);
 
 }  // namespace virmo::syncml

@@ -24,6 +24,7 @@ class WbxmlScanner {
   absl::StatusOr<WbxmlDialect> ReadHeader();
 
   bool at_end() const { return at_ == octets_.size(); }
+  size_t position() const { return at_; }  // of the next octet
   absl::StatusOr<uint8_t> TakeOctet();
   absl::StatusOr<uint32_t> TakeNumber();           // mb_u_int32
   absl::StatusOr<absl::string_view> TakeString();  // inline, NUL-terminated

@@ -217,34 +217,6 @@ TEST(WbxmlDecodeTest, MarkupInDataComesAsText) {
             "</Node></MgmtTree>");
 }
 
-TEST(WbxmlDecodeTest, TndsDocumentsInDataComeAsXml) {
-  const std::string tnds = absl::StrCat(Hex("03 00 00 6a 1b"), "-//OMA//DTD-DM-DDF 1.2//EN",
-                                        Hex("00"), Hex("0002 60 77"), Str("1.2"), Hex("01 24 01"));
-  const std::string expected =
-      "<MgmtTree xmlns=\"syncml:dmddf1.2\"><VerDTD>1.2</VerDTD><Node/></MgmtTree>";
-  EXPECT_EQ(TndsToXml(tnds).value_or("?"), expected);
-
-  Message message;
-  message.body.emplace_back().kind = CommandKind::kAdd;
-  message.body[0].items = {MakeTargetItem("./Inbox", tnds)};
-  message.body[0].items[0].meta.type = "application/vnd.syncml.dmtnds+wbxml";
-  const auto whole = Read(Encode(message, Encoding::kWbxml));
-  ASSERT_TRUE(whole.ok()) << whole.status();
-  EXPECT_EQ(whole->body.at(0).items.at(0).data, expected);
-  EXPECT_EQ(whole->body.at(0).items.at(0).meta.type, "application/vnd.syncml.dmtnds+xml");
-
-  message.body[0].items[0].more_data = true;
-  const auto chunk = Read(Encode(message, Encoding::kWbxml));
-  ASSERT_TRUE(chunk.ok()) << chunk.status();
-  EXPECT_EQ(chunk->body.at(0).items.at(0).data, tnds);
-}
-
-TEST(WbxmlDecodeTest, WhatIsNoTndsIsNotTakenForOne) {
-  EXPECT_FALSE(TndsToXml("").ok());
-  EXPECT_FALSE(TndsToXml("<MgmtTree/>").ok());
-  EXPECT_FALSE(TndsToXml(WithBody(Hex("12"))).ok());
-}
-
 TEST(WbxmlDecodeTest, HostileLengthsAreRefused) {
   struct Case {
     const char* data;

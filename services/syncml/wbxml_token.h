@@ -41,6 +41,7 @@ inline constexpr uint32_t kPublicIdSyncMl11 = 0x0FD3;
 inline constexpr uint32_t kPublicIdSyncMl12 = 0x1201;
 inline constexpr absl::string_view kSyncMlName = "-//SYNCML//DTD SyncML ";  // and the version
 inline constexpr absl::string_view kDdfName = "-//OMA//DTD-DM-DDF ";
+inline constexpr absl::string_view kDdf12Name = "-//OMA//DTD-DM-DDF 1.2//EN";
 
 inline constexpr int kPageSyncMl = 0;
 inline constexpr int kPageMetInf = 1;

@@ -5,8 +5,17 @@
 
 namespace virmo::syncml {
 
-WbxmlWriter::WbxmlWriter() {
+WbxmlWriter::WbxmlWriter(WbxmlDialect dialect) {
   Put(wbxml::kVersion13);
+  if (dialect == WbxmlDialect::kDdf) {
+    PutNumber(wbxml::kPublicIdInTable);
+    PutNumber(0);  // at this index
+    PutNumber(wbxml::kCharsetUtf8);
+    PutNumber(static_cast<uint32_t>(wbxml::kDdf12Name.size() + 1));
+    octets_.append(wbxml::kDdf12Name.data(), wbxml::kDdf12Name.size());
+    Put(0);
+    return;
+  }
   PutNumber(wbxml::kPublicIdSyncMl12);
   PutNumber(wbxml::kCharsetUtf8);
   PutNumber(0);  // length of the string table

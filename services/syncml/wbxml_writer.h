@@ -6,14 +6,16 @@
 #include <utility>
 
 #include "services/syncml/element_sink.h"
+#include "services/syncml/wbxml_scanner.h"
 
 namespace virmo::syncml {
 
 // Writes SyncML 1.2 as WBXML 1.3: public id 0x1201, UTF-8, no string table, text as inline
-// strings, raw octets and text with a NUL as OPAQUE. Simple peers read no more than that.
+// strings, raw octets and text with a NUL as OPAQUE. Simple peers read no more than that. A DDF or
+// TNDS document has no number: its public id is the string table.
 class WbxmlWriter : public ElementSink {
  public:
-  WbxmlWriter();
+  explicit WbxmlWriter(WbxmlDialect dialect = WbxmlDialect::kSyncMl);
 
   void Start(Tag tag) override;
   void End(Tag tag) override;

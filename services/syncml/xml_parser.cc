@@ -63,6 +63,7 @@ void Parse::Start(const XML_Char* name, const XML_Char** attributes) {
     Check(absl::ResourceExhaustedError(
         absl::StrCat("elements nested deeper than ", limits_.max_depth)));
   } else {
+    handler_.set_position(static_cast<size_t>(XML_GetCurrentByteIndex(parser_.get())));
     Check(handler_.OnStart(name, attributes));
   }
 }

@@ -19,6 +19,13 @@ class XmlHandler {
   // Character data, entity references and CDATA resolved; possibly in several pieces.
   virtual absl::Status OnText(absl::string_view text) = 0;
   virtual absl::Status OnEnd(absl::string_view name) = 0;
+
+  // Where in the octets the current element begins; to be used within OnStart().
+  size_t position() const { return position_; }
+  void set_position(size_t octet) { position_ = octet; }
+
+ private:
+  size_t position_ = 0;
 };
 
 // Parses one XML document within `limits`. Refuses any DOCTYPE, hence any entity but the five.

@@ -29,6 +29,7 @@ class Reader : public XmlHandler {
   absl::Status OnStart(absl::string_view name, const char* const* attributes) override {
     if (builder_.in_data()) return builder_.StartMarkup(name, AttributesAsText(attributes));
     const absl::string_view local = LocalName(name);
+    builder_.SetPosition(position());
     return builder_.Start(TagOf(local), local);
   }
   absl::Status OnText(absl::string_view text) override { return builder_.Text(text); }

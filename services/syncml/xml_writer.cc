@@ -7,11 +7,14 @@
 
 namespace virmo::syncml {
 
-XmlWriter::XmlWriter() : text_(R"(<?xml version="1.0" encoding="UTF-8"?>)") {}
+XmlWriter::XmlWriter(Declaration declaration) {
+  if (declaration == Declaration::kYes) text_ = R"(<?xml version="1.0" encoding="UTF-8"?>)";
+}
 
 void XmlWriter::StartName(Tag tag) {
   absl::StrAppend(&text_, "<", NameOf(tag));
   if (tag == Tag::kSyncML) absl::StrAppend(&text_, " xmlns=\"SYNCML:SYNCML1.2\"");
+  if (tag == Tag::kDdfMgmtTree) absl::StrAppend(&text_, " xmlns=\"syncml:dmddf1.2\"");
   if (PageOf(tag) == 1) absl::StrAppend(&text_, " xmlns=\"syncml:metinf\"");
 }
 

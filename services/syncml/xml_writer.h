@@ -12,7 +12,9 @@ namespace virmo::syncml {
 // is SYNCML:SYNCML1.2; each child of Meta carries xmlns="syncml:metinf", as the DTD wants it.
 class XmlWriter : public ElementSink {
  public:
-  XmlWriter();
+  // A document within another has no declaration.
+  enum class Declaration : bool { kNo, kYes };
+  explicit XmlWriter(Declaration declaration = Declaration::kYes);
 
   void Start(Tag tag) override;
   void End(Tag tag) override;

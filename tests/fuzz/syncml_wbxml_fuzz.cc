@@ -11,7 +11,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace virmo::syncml;  // NOLINT: the entry point has to be global
   constexpr Limits kSecondPass = {.max_bytes = size_t{16} << 20};
   const absl::string_view octets(reinterpret_cast<const char*>(data), size);
-  (void)TndsToXml(octets);
   const auto message = Decode(octets, Encoding::kWbxml);
   if (!message.ok()) return 0;
   Dump(*message);
