@@ -9,6 +9,7 @@
 #include "services/cli/context.h"
 #include "services/cli/exit_code.h"
 #include "services/cli/format.h"
+#include "services/cli/inspect.h"
 #include "services/cli/upload.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
@@ -104,6 +105,15 @@ std::vector<Command> ImageCommands() {
        UploadImage},
       {"image list", "List images", {}, ListImages},
       {"image show", "Show an image", {image}, ShowImage},
+      {"image inspect",
+       "Say what an OVF package (.ovf or .ova) holds, and whether it is sound; no server is asked",
+       {{.name = "FILE",
+         .kind = Kind::kFile,
+         .help = "The descriptor, or archive",
+         .required = true},
+        {.name = "--deployment-option", .help = "The option to show. Default: the package's"},
+        {.name = "--locale", .help = "The language of its texts, as de-DE. Default: as written"}},
+       InspectImage},
       {"image delete", "Delete an image from the library", {image}, DeleteImage},
   };
 }

@@ -34,7 +34,8 @@ int Run(const std::vector<std::string>& words) {
                                                     .out_is_terminal = isatty(STDOUT_FILENO) == 1,
                                                     .err_is_terminal = isatty(STDERR_FILENO) == 1});
   const absl::Status status = invocation.command->run(context, invocation.arguments);
-  if (!status.ok()) {
+  // Without words: the command said all there is to say.
+  if (!status.ok() && !status.message().empty()) {
     std::cerr << (context.json() ? virmo::cli::ErrorJson(status) : virmo::cli::ErrorText(status));
   }
   return static_cast<int>(virmo::cli::ExitCodeOf(status));
