@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/objects/provision.h"
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "services/runtime/error.h"
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
@@ -91,6 +95,58 @@ absl::Status ProvisionStore::SetLeaf(const std::string& name, const std::string&
   return database_.Execute(
       "INSERT OR REPLACE INTO provision_leaf (name, path, value) VALUES (?1, ?2, ?3)",
       {name, path, Blob{value}});
+}
+
+absl::Status ProvisionStore::RemoveLeaf(const std::string& name, const std::string& path) {
+  return database_.Execute(
+      "DELETE FROM provision_leaf WHERE name = ?1 AND "
+      "(path = ?2 OR (path >= ?2 || '/' AND path < ?2 || '0'))",
+      {name, path});
+}
+
+absl::Status ProvisionStore::Rename(const std::string& name, const std::string& to) {
+  return database_.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(
+        database_.Execute("UPDATE provision_leaf SET name = ?2 WHERE name = ?1", {name, to}));
+    return database_.Execute("UPDATE provision SET name = ?2 WHERE name = ?1", {name, to});
+  });
+}
+
+absl::StatusOr<std::string> ProvisionStore::Save(const std::string& name) {
+  ASSIGN_OR_RETURN(const ProvisionRecord record, GetRecord(name));
+  std::vector<std::string> fields = {absl::StrCat(static_cast<int>(record.status)),
+                                     record.operation, record.download_only ? "1" : "0",
+                                     record.vm_id};
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
+                   database_.Query("SELECT path, value FROM provision_leaf WHERE name = ?1 "
+                                   "ORDER BY path",
+                                   {name}));
+  for (const SqlRow& row : rows) {
+    fields.push_back(row.Text(0));
+    fields.push_back(row.Text(1));
+  }
+  for (std::string& field : fields) field = absl::CEscape(field);
+  return absl::StrJoin(fields, "\n");
+}
+
+absl::Status ProvisionStore::Restore(const std::string& name, const std::string& saved) {
+  std::vector<std::string> fields = absl::StrSplit(saved, '\n');
+  for (std::string& field : fields) absl::CUnescape(std::string(field), &field);
+  int status = 0;
+  if (fields.size() < 4 || !absl::SimpleAtoi(fields[0], &status)) {
+    return absl::DataLossError(absl::StrCat("what was saved of request ", name, " is damaged"));
+  }
+  return database_.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(Create(name));
+    RETURN_IF_ERROR(SetRecord(name, {.status = static_cast<ProvisionStatus>(status),
+                                     .operation = fields[1],
+                                     .download_only = fields[2] == "1",
+                                     .vm_id = fields[3]}));
+    for (size_t i = 4; i + 1 < fields.size(); i += 2) {
+      RETURN_IF_ERROR(SetLeaf(name, fields[i], fields[i + 1]));
+    }
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<ProvisionRecord> ProvisionStore::GetRecord(const std::string& name) {

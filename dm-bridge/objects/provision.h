@@ -60,6 +60,14 @@ class ProvisionStore {
                                                      const std::string& path);
   absl::Status SetLeaf(const std::string& name, const std::string& path, const std::string& value);
 
+  // With all below it.
+  absl::Status RemoveLeaf(const std::string& name, const std::string& path);
+  absl::Status Rename(const std::string& name, const std::string& to);
+
+  // A request as a text that makes it again, with its record.
+  absl::StatusOr<std::string> Save(const std::string& name);
+  absl::Status Restore(const std::string& name, const std::string& saved);
+
   absl::StatusOr<ProvisionRecord> GetRecord(const std::string& name);
   absl::Status SetRecord(const std::string& name, const ProvisionRecord& record);
 

@@ -28,6 +28,11 @@ absl::StatusOr<v1::Lock> LockOf(DeviceView& view, const std::string& id) {
   return lock;
 }
 
+int ModeOf(const v1::Lock& lock) {
+  const bool unset = lock.mode() == v1::Lock::MODE_UNSPECIFIED;
+  return unset ? v1::Lock::MODE_ISOLATE_AND_PAUSE : lock.mode();
+}
+
 NodeType LockLeaf(DeviceView& view, const std::string& name, Format format,
                   std::function<std::string(const v1::Lock&)> value) {
   NodeType node{.path = "VMs/*/Lock/" + name, .format = format};
@@ -47,7 +52,19 @@ NodeType WhileLocked(DeviceView& view, NodeType node) {
   return node;
 }
 
+// policy-engine takes no etag here: who comes between reading and writing is not noticed.
+absl::Status CheckUnchanged(DeviceView& view, const Call& call, const std::string& field) {
+  if (!call.expected) return absl::OkStatus();
+  v1::GetPolicyRequest get;
+  get.set_virtual_machine(VirtualMachineName(call.names[0]));
+  ASSIGN_OR_RETURN(const v1::PolicyStatus status,
+                   Invoke(view.policies(), &v1::PolicyService::Stub::GetPolicy, get));
+  const v1::Lock& lock = status.policy().lock();
+  return CheckExpected(call, field == "mode" ? IntText(ModeOf(lock)) : lock.reason());
+}
+
 absl::Status Update(DeviceView& view, const Call& call, v1::Lock lock, const char* field) {
+  RETURN_IF_ERROR(CheckUnchanged(view, call, field));
   v1::UpdateLockSettingsRequest request;
   request.set_virtual_machine(VirtualMachineName(call.names[0]));
   *request.mutable_lock() = std::move(lock);
@@ -58,10 +75,8 @@ absl::Status Update(DeviceView& view, const Call& call, v1::Lock lock, const cha
 }
 
 NodeType ModeLeaf(DeviceView& view) {
-  NodeType node = LockLeaf(view, "Mode", Format::kInt, [](const v1::Lock& lock) {
-    const bool unset = lock.mode() == v1::Lock::MODE_UNSPECIFIED;
-    return IntText(unset ? v1::Lock::MODE_ISOLATE_AND_PAUSE : lock.mode());
-  });
+  NodeType node = LockLeaf(view, "Mode", Format::kInt,
+                           [](const v1::Lock& lock) { return IntText(ModeOf(lock)); });
   node.access = kGet | kReplace;
   node.write = [&view](const Call& call) -> absl::Status {
     ASSIGN_OR_RETURN(const int64_t mode, ParseInt(call.value));

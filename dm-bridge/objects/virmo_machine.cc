@@ -25,10 +25,27 @@ NodeType PresentIf(DeviceView& view, NodeType node, MachineTest test) {
   return node;
 }
 
+// The etag of the virtual machine, if the value that is to be replaced is the expected one.
+absl::StatusOr<std::string> CheckUnchanged(DeviceView& view, const Call& call,
+                                           const std::string& field) {
+  v1::GetVirtualMachineRequest get;
+  get.set_name(VirtualMachineName(call.names[0]));
+  ASSIGN_OR_RETURN(
+      const Machine vm,
+      Invoke(view.machines(), &v1::VirtualMachineService::Stub::GetVirtualMachine, get));
+  std::string now = field == "display_name" ? vm.display_name() : vm.description();
+  if (field == "auto_start") now = BoolText(vm.auto_start());
+  RETURN_IF_ERROR(CheckExpected(call, now));
+  return vm.etag();
+}
+
 absl::Status Update(DeviceView& view, const Call& call, const std::string& field) {
   v1::UpdateVirtualMachineRequest request;
   Machine& vm = *request.mutable_virtual_machine();
   vm.set_name(VirtualMachineName(call.names[0]));
+  if (call.expected) {
+    ASSIGN_OR_RETURN(*vm.mutable_etag(), CheckUnchanged(view, call, field));
+  }
   if (field == "display_name") vm.set_display_name(call.value);
   if (field == "description") vm.set_description(call.value);
   if (field == "auto_start") {

@@ -25,6 +25,7 @@ NodeType StoredNode(ProvisionStore& store, const std::string& path, Format forma
   node.add = [&store, path](const Call& call) {
     return store.SetLeaf(call.names[0], path, call.value);
   };
+  node.remove = [&store, path](const Call& call) { return store.RemoveLeaf(call.names[0], path); };
   if (format == Format::kNode) return node;
   node.write = node.add;
   node.read = [&store, path](const Call& call) -> absl::StatusOr<std::string> {
@@ -35,7 +36,7 @@ NodeType StoredNode(ProvisionStore& store, const std::string& path, Format forma
 }
 
 NodeType RequestNode(ProvisionStore& store, const Provisioner& provisioner) {
-  NodeType node{.path = "Provision/*", .access = kGet | kAdd | kDelete};
+  NodeType node{.path = "Provision/*", .access = kGet | kAdd | kDelete | kReplace};
   node.list = [&store](const Call&) { return store.Names(); };
   node.present = [&store](const Call& call) { return store.Has(call.names[0]); };
   node.add = [&store](const Call& call) { return store.Create(call.names[0]); };
@@ -46,6 +47,15 @@ NodeType RequestNode(ProvisionStore& store, const Provisioner& provisioner) {
     }
     return store.Remove(call.names[0]);
   };
+  node.rename = [&store, provisioner](const Call& call) -> absl::Status {
+    ASSIGN_OR_RETURN(const ProvisionRecord record, provisioner.Read(call.names[0]));
+    if (record.running()) {
+      return Error(v1::ErrorInfo::REASON_WRONG_STATE, "the request is being carried out");
+    }
+    return store.Rename(call.names[0], call.value);
+  };
+  node.save = [&store](const Call& call) { return store.Save(call.names[0]); };
+  node.restore = [&store](const Call& call) { return store.Restore(call.names[0], call.value); };
   return node;
 }
 

@@ -80,6 +80,7 @@ absl::Status SetAllocation(DeviceView& view, const Call& call, const AllocationF
   const v1::Allocation* asked = Find(status.policy().allocations(), field.kind);
   if (asked != nullptr) allocation = *asked;
   allocation.set_kind(field.kind);
+  RETURN_IF_ERROR(CheckExpected(call, IntText(field.get(allocation))));
   const bool had_own_reservation =
       allocation.reservation() != 0 && allocation.reservation() != allocation.virtual_quantity();
   field.set(allocation, value);

@@ -18,17 +18,14 @@ using syncml::CommandKind;
 using syncml::Item;
 using syncml::StatusCode;
 
-bool IsAnswer(const Command& command) {
-  return command.kind == CommandKind::kStatus || command.kind == CommandKind::kResults;
-}
-
 bool HasUnreadableNumber(const syncml::Meta& meta) {
   return meta.size == -1 || meta.max_msg_size == -1 || meta.max_obj_size == -1;
 }
 
-void SetText(Command& status, absl::string_view text) {
+void SetText(Command& status, absl::string_view text, const std::string& node = "") {
   if (text.empty()) return;
   Item item;
+  if (!node.empty()) item.target = syncml::Location{.uri = node};
   item.data = std::string(text);
   status.items = {std::move(item)};
 }
@@ -48,6 +45,10 @@ Item ResultItem(const NodeValue& value, const std::string& uri) {
 }
 
 }  // namespace
+
+bool IsAnswer(const Command& command) {
+  return command.kind == CommandKind::kStatus || command.kind == CommandKind::kResults;
+}
 
 bool HasCommands(const syncml::Message& message) {
   for (const Command& command : message.body) {
@@ -82,50 +83,68 @@ void CommandRunner::Answer(const Command& about, StatusCode code, absl::string_v
   answers_.push_back(std::move(status));
 }
 
-void CommandRunner::RunCommand(const Command& command) {
-  if (IsAnswer(command)) return;
+void CommandRunner::AnswerItem(const Command& about, size_t index, StatusCode code,
+                               const absl::Status& outcome) {
+  Command status = about.items.empty()
+                       ? syncml::MakeStatus("", msg_id_, about, code)
+                       : syncml::MakeItemStatus("", msg_id_, about, about.items[index], code);
+  SetText(status, DmTextOf(outcome), NodeOf(outcome));
+  answers_.push_back(std::move(status));
+}
+
+CommandRunner::Flow CommandRunner::RunCommand(const Command& command) {
+  if (IsAnswer(command)) return Flow::kGoOn;
   if (command.cmd_id.empty()) {
-    return Answer(command, StatusCode::kBadRequest, "the command has no CmdID");
+    Answer(command, StatusCode::kBadRequest, "the command has no CmdID");
+    return Flow::kGoOn;
   }
   if (HasUnreadableNumber(command.meta)) {
-    return Answer(command, StatusCode::kBadRequest, "a number in Meta cannot be read");
+    Answer(command, StatusCode::kBadRequest, "a number in Meta cannot be read");
+    return Flow::kGoOn;
   }
   ++commands_done_;
   switch (command.kind) {
     case CommandKind::kSequence:
-      Answer(command, StatusCode::kOk);
-      for (const Command& child : command.children) RunCommand(child);
-      return;
-    case CommandKind::kAtomic:
-      return RunAtomic(command);
+      return RunSequence(command);
     case CommandKind::kAlert:
       return RunAlert(command);
-    case CommandKind::kCopy:
-      return Answer(command, StatusCode::kCommandNotImplemented, "Copy is not implemented");
+    case CommandKind::kAtomic:
+      RunAtomic(command);
+      break;
     case CommandKind::kUnknown:
-      return Answer(command, StatusCode::kBadRequest,
-                    absl::StrCat("no such command: ", command.unknown_name));
+      Answer(command, StatusCode::kBadRequest,
+             absl::StrCat("no such command: ", command.unknown_name));
+      break;
     default:
-      return RunItems(command);
+      RunItems(command);
   }
+  return Flow::kGoOn;
 }
 
-// Roll-back is not offered yet, so nothing is begun.
-void CommandRunner::RunAtomic(const Command& atomic) {
-  Answer(atomic, StatusCode::kOptionalFeatureNotSupported, "Atomic is not supported");
-  for (const Command& child : atomic.children) {
-    if (!IsAnswer(child)) Answer(child, StatusCode::kNotExecuted);
+// A child that fails does not keep the next from being done; a user who says no does.
+CommandRunner::Flow CommandRunner::RunSequence(const Command& sequence) {
+  Answer(sequence, StatusCode::kOk);
+  Flow flow = Flow::kGoOn;
+  for (const Command& child : sequence.children) {
+    if (flow == Flow::kGoOn) {
+      flow = RunCommand(child);
+    } else if (!IsAnswer(child)) {
+      Answer(child, StatusCode::kNotExecuted);
+    }
   }
+  return Flow::kGoOn;
 }
 
-void CommandRunner::RunAlert(const Command& alert) {
+CommandRunner::Flow CommandRunner::RunAlert(const Command& alert) {
   const auto code = syncml::ParseAlertCode(alert.data);
   if (code == syncml::AlertCode::kNextMessage || code == syncml::AlertCode::kSessionAbort) {
     --commands_done_;  // They steer the session, no more.
-    return Answer(alert, StatusCode::kOk);
+    Answer(alert, StatusCode::kOk);
+    return Flow::kGoOn;
   }
   Answer(alert, StatusCode::kOptionalFeatureNotSupported,
          absl::StrCat("alert ", alert.data, " is not supported"));
+  return Flow::kGoOn;
 }
 
 void CommandRunner::RunItems(const Command& command) {
@@ -145,39 +164,48 @@ bool CommandRunner::RefusesChunk(const Item& item) {
   return std::exchange(refused_object_, "") == uri && !uri.empty();
 }
 
-void CommandRunner::RunItem(const Command& command, size_t index) {
+NodeRequest CommandRunner::MakeRequest(const Command& command, size_t index) const {
   const Item& item = command.items[index];
-  Command status = syncml::MakeItemStatus("", msg_id_, command, item, StatusCode::kOk);
-  std::vector<NodeValue> values;
-  StatusCode code = StatusCode::kOk;
-  absl::Status outcome;
-  if (!item.target) {
-    outcome = DmError(StatusCode::kIncompleteCommand, "the item has no Target");
-  } else if (HasUnreadableNumber(item.meta)) {
-    outcome = DmError(StatusCode::kBadRequest, "a number in Meta cannot be read");
-  } else if (RefusesChunk(item)) {
-    outcome = DmError(StatusCode::kOptionalFeatureNotSupported,
-                      "large objects are not supported (./DevDetail/LrgObj)");
-  } else {
-    NodeRequest request{
-        .uri = item.target->uri,
-        .server_id = server_id_,
-        .format = item.meta.format ? item.meta.format : command.meta.format,
-        .data = item.data,
-        .correlator = command.correlator.value_or(""),
-        .command_key = absl::StrCat(session_uuid_, "|", msg_id_, "|", command.cmd_id, "|", index)};
-    outcome = RunOnTree(command, request, &code, &values);
-  }
-  status.data = syncml::ToText(outcome.ok() ? code : DmStatusOf(outcome));
-  SetText(status, DmTextOf(outcome));
-  if (outcome.ok() && command.kind == CommandKind::kGet) {
-    return AddResults(command, item, values, std::move(status));
-  }
-  answers_.push_back(std::move(status));
+  return {.uri = item.target ? item.target->uri : "",
+          .server_id = server_id_,
+          .format = item.meta.format ? item.meta.format : command.meta.format,
+          .data = item.data,
+          .correlator = command.correlator.value_or(""),
+          .command_key = absl::StrCat(session_uuid_, "|", msg_id_, "|", command.cmd_id, "|", index),
+          .type = item.meta.type ? item.meta.type : command.meta.type};
 }
 
-absl::Status CommandRunner::RunOnTree(const Command& command, const NodeRequest& request,
-                                      StatusCode* success, std::vector<NodeValue>* values) {
+absl::Status CommandRunner::CheckItem(const Command& command, const Item& item) {
+  if (!item.target) return DmError(StatusCode::kIncompleteCommand, "the item has no Target");
+  if (HasUnreadableNumber(item.meta)) {
+    return DmError(StatusCode::kBadRequest, "a number in Meta cannot be read");
+  }
+  if (command.kind == CommandKind::kCopy && !item.source) {
+    return DmError(StatusCode::kIncompleteCommand, "the item has no Source");
+  }
+  if (RefusesChunk(item)) {
+    return DmError(StatusCode::kOptionalFeatureNotSupported,
+                   "large objects are not supported (./DevDetail/LrgObj)");
+  }
+  return absl::OkStatus();
+}
+
+void CommandRunner::RunItem(const Command& command, size_t index) {
+  const Item& item = command.items[index];
+  std::vector<NodeValue> values;
+  StatusCode code = StatusCode::kOk;
+  absl::Status outcome = CheckItem(command, item);
+  if (outcome.ok()) outcome = RunOnTree(command, item, MakeRequest(command, index), &code, &values);
+  AnswerItem(command, index, outcome.ok() ? code : DmStatusOf(outcome), outcome);
+  if (!outcome.ok() || command.kind != CommandKind::kGet) return;
+  Command status = std::move(answers_.back());
+  answers_.pop_back();
+  AddResults(command, item, values, std::move(status));
+}
+
+absl::Status CommandRunner::RunOnTree(const Command& command, const Item& item,
+                                      const NodeRequest& request, StatusCode* success,
+                                      std::vector<NodeValue>* values) {
   switch (command.kind) {
     case CommandKind::kGet: {
       ASSIGN_OR_RETURN(*values, tree_.Get(request));
@@ -189,6 +217,8 @@ absl::Status CommandRunner::RunOnTree(const Command& command, const NodeRequest&
       return tree_.Add(request);
     case CommandKind::kDelete:
       return tree_.Delete(request);
+    case CommandKind::kCopy:
+      return tree_.Copy(request, item.source->uri);
     case CommandKind::kExec: {
       ASSIGN_OR_RETURN(const ExecOutcome outcome, tree_.Exec(request));
       if (outcome == ExecOutcome::kAccepted) *success = StatusCode::kAccepted;

@@ -5,10 +5,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "dm-bridge/tree/transaction.h"
 #include "dm-bridge/tree/tree.h"
 #include "services/syncml/message.h"
 
 namespace virmo::dm_bridge {
+
+// Status and Results, which nobody answers.
+bool IsAnswer(const syncml::Command& command);
 
 // Whether the message brings anything that must be answered, besides Status and Results.
 bool HasCommands(const syncml::Message& message);
@@ -31,17 +35,35 @@ class CommandRunner {
   int commands_done() const { return commands_done_; }
 
  private:
-  void RunCommand(const syncml::Command& command);
+  // Whether what follows in the same Sequence is to be done: not after a user's "no".
+  enum class Flow { kGoOn, kStop };
+
+  Flow RunCommand(const syncml::Command& command);
+  Flow RunSequence(const syncml::Command& sequence);
+  Flow RunAlert(const syncml::Command& alert);
   void RunItems(const syncml::Command& command);
-  void RunAtomic(const syncml::Command& atomic);
-  void RunAlert(const syncml::Command& alert);
   void RunItem(const syncml::Command& command, size_t index);
   bool RefusesChunk(const syncml::Item& item);
-  absl::Status RunOnTree(const syncml::Command& command, const NodeRequest& request,
-                         syncml::StatusCode* success, std::vector<NodeValue>* values);
+  NodeRequest MakeRequest(const syncml::Command& command, size_t index) const;
+  absl::Status CheckItem(const syncml::Command& command, const syncml::Item& item);
+  absl::Status RunOnTree(const syncml::Command& command, const syncml::Item& item,
+                         const NodeRequest& request, syncml::StatusCode* success,
+                         std::vector<NodeValue>* values);
   void AddResults(const syncml::Command& get, const syncml::Item& item,
                   const std::vector<NodeValue>& values, syncml::Command status);
   void Answer(const syncml::Command& about, syncml::StatusCode code, absl::string_view text = "");
+  void AnswerItem(const syncml::Command& about, size_t index, syncml::StatusCode code,
+                  const absl::Status& outcome);
+
+  // Atomic, in command_runner_atomic.cc. A step is one Item of a child, or a child without items.
+  struct Step;
+  void RunAtomic(const syncml::Command& atomic);
+  std::vector<Step> StepsOf(const syncml::Command& atomic);
+  absl::Status CheckStep(const Transaction& transaction, const Step& step);
+  bool AnswersFit(const syncml::Command& atomic, const std::vector<Step>& steps) const;
+  absl::Status RunStep(Transaction& transaction, Step& step);
+  void RunSteps(const syncml::Command& atomic, Transaction& transaction, std::vector<Step>& steps);
+  void AnswerSteps(const std::vector<Step>& steps);
 
   Tree& tree_;
   const std::string server_id_;

@@ -81,7 +81,7 @@ TEST_F(SessionTest, OneCommandWithSeveralItemsGetsOneStatusEach) {
   EXPECT_THAT(three.body[3].target_refs, ElementsAre("./T/Nothing"));
 }
 
-TEST_F(SessionTest, ASequenceGoesOnAfterAFailureAndAnAtomicIsNotBegun) {
+TEST_F(SessionTest, ASequenceGoesOnAfterAFailureAndAnAtomicWithExecIsNotBegun) {
   const Message one = Begin();
   Command sequence;
   sequence.kind = CommandKind::kSequence;
@@ -99,7 +99,7 @@ TEST_F(SessionTest, ASequenceGoesOnAfterAFailureAndAnAtomicIsNotBegun) {
 
   EXPECT_THAT(StatusesOf(three),
               ElementsAre("SyncHdr 0 212", "Sequence 10 200", "Replace 11 400", "Exec 12 202",
-                          "Atomic 20 406", "Replace 21 215", "Exec 22 215"));
+                          "Atomic 20 507", "Replace 21 215", "Exec 22 405"));
   EXPECT_EQ(test_.execs.size(), 1u);
 }
 
@@ -120,7 +120,7 @@ TEST_F(SessionTest, WhatIsBrokenInAMessageHarmsThatCommandAlone) {
   const Message three = Answer(two);
 
   EXPECT_THAT(StatusesOf(three),
-              ElementsAre("SyncHdr 0 212", "Frobnicate 4 400", "Get  400", "Copy 6 501",
+              ElementsAre("SyncHdr 0 212", "Frobnicate 4 400", "Get  400", "Copy 6 412",
                           "Get 7 412", "Delete 8 405", "Alert 9 406", "Get 10 200"));
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 #include "dm-bridge/objects/settings.h"
 #include "dm-bridge/tree/dm_error.h"
 #include "dm-bridge/tree/tree.h"
+#include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
 
 namespace virmo::dm_bridge {
@@ -53,11 +55,19 @@ class TestTree {
   }
 
   Tree& tree() { return *tree_; }
+  // As after a crash: everything that is not durable, or the device's own, is gone.
+  void Restart() {
+    tree_.reset();
+    acls_ = *AclStore::Open(*database_);
+    tree_ = std::make_unique<Tree>(*acls_);
+    tree_->Mount(MakeObject());
+  }
   AclStore& acls() { return *acls_; }
   std::map<std::string, std::string> values = {
       {"./T/Number", "1"}, {"./T/Flag", "true"}, {"./T/Octets", std::string("a\0b", 3)}};
   bool sometimes = false;
   std::vector<Call> execs;
+  std::function<absl::Status(const Call&)> on_write;  // May refuse it.
 
   static NodeRequest Request(const std::string& uri) {
     NodeRequest request;
@@ -84,7 +94,8 @@ class TestTree {
     node.read = [this](const Call& call) -> absl::StatusOr<std::string> {
       return values[call.uri];
     };
-    node.write = [this](const Call& call) {
+    node.write = [this](const Call& call) -> absl::Status {
+      if (on_write) RETURN_IF_ERROR(on_write(call));
       values[call.uri] = call.value;
       return absl::OkStatus();
     };
@@ -99,6 +110,8 @@ class TestTree {
     nodes.push_back(Stored("Flag", Format::kBool, kGet | kReplace));
     nodes.push_back(Stored("Octets", Format::kBin, kGet | kReplace));
     nodes.push_back(Stored("Secret", Format::kChr, kReplace));
+    nodes.push_back(Stored("OneWay", Format::kInt, kGet | kReplace));
+    nodes.back().irreversible = true;
     nodes.push_back(Stored("Fixed", Format::kChr, kGet));
     nodes.push_back(Stored("Sometimes", Format::kChr, kGet));
     nodes.back().present = [this](const Call&) -> absl::StatusOr<bool> { return sometimes; };
@@ -131,6 +144,16 @@ class TestTree {
     };
     item.add = [this](const Call& call) {
       values[call.uri] = "";
+      return absl::OkStatus();
+    };
+    item.rename = [this](const Call& call) {
+      std::map<std::string, std::string> renamed;
+      const std::string to = "./T/Items/" + syncml::EscapeSegment(call.value);
+      for (auto& [uri, value] : values) {
+        const bool below = syncml::IsWithin(uri, call.uri);
+        renamed[below ? to + uri.substr(call.uri.size()) : uri] = value;
+      }
+      values = renamed;
       return absl::OkStatus();
     };
     item.remove = [this](const Call& call) {

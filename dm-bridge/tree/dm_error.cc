@@ -9,6 +9,7 @@ namespace virmo::dm_bridge {
 namespace {
 
 constexpr absl::string_view kPayload = "type.virmo.dev/dm-status";
+constexpr absl::string_view kNodePayload = "type.virmo.dev/dm-node";
 
 absl::StatusCode CodeFor(syncml::StatusCode code) {
   switch (code) {
@@ -32,6 +33,20 @@ absl::StatusCode CodeFor(syncml::StatusCode code) {
 absl::Status DmError(syncml::StatusCode code, absl::string_view message) {
   absl::Status status(CodeFor(code), message);
   status.SetPayload(kPayload, absl::Cord(syncml::ToText(code)));
+  return status;
+}
+
+absl::Status DmErrorAt(syncml::StatusCode code, absl::string_view message, absl::string_view node) {
+  return NamingNode(DmError(code, message), node);
+}
+
+std::string NodeOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kNodePayload);
+  return payload ? std::string(*payload) : "";
+}
+
+absl::Status NamingNode(absl::Status status, absl::string_view node) {
+  if (!status.ok() && NodeOf(status).empty()) status.SetPayload(kNodePayload, absl::Cord(node));
   return status;
 }
 

@@ -13,6 +13,16 @@ namespace virmo::dm_bridge {
 // refuses. What a service refused keeps its own reason, and the DM status follows from that.
 absl::Status DmError(syncml::StatusCode code, absl::string_view message);
 
+// As DmError(); `node` is the URI of another node than the addressed one that the peer should
+// know: the deepest that exists, the parent that could not be made.
+absl::Status DmErrorAt(syncml::StatusCode code, absl::string_view message, absl::string_view node);
+
+// The node that an error names; empty if none.
+std::string NodeOf(const absl::Status& status);
+
+// The same error, naming `node` if it names none yet.
+absl::Status NamingNode(absl::Status status, absl::string_view node);
+
 // The DM status that answers a command which ended in `status`; 200 if it is OK.
 syncml::StatusCode DmStatusOf(const absl::Status& status);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct Call {
   std::string value;               // Add, Replace, Exec: the data, decoded.
   std::string correlator;          // Exec: of the command; empty if it had none.
   std::string command_key;         // Names this command among all that this bridge ever gets.
+  // Replace, when an Atomic is taken back: write only if the node's value is still this one, else
+  // fail (412). A handler whose service can do it in one step does; the tree has compared before.
+  std::optional<std::string> expected = {};
 };
 
 // What became of an Exec.
@@ -47,10 +51,15 @@ struct NodeType {
   unsigned access = kGet;
   std::string type = {};  // MIME type or MO identifier; empty: the default of the format.
 
-  Reader read = {};    // The value of a leaf.
-  Writer write = {};   // Replace.
-  Writer add = {};     // Makes it; of a leaf with `value`.
-  Writer remove = {};  // Delete, with all below.
+  // The value of a leaf. One whose `access` has no Get may have it too: then no peer reads it, but
+  // a change of it can be taken back.
+  Reader read = {};
+  Writer write = {};  // Replace.
+  Writer add = {};    // Makes it; of a leaf with `value`.
+  // Delete, with all below. One whose `access` has no Delete may have it too: then it only takes
+  // back an Add.
+  Writer remove = {};
+  Writer rename = {};  // Replace of `?prop=Name`; `value` is the new name, unescaped.
   std::function<absl::StatusOr<ExecOutcome>(const Call&)> exec = {};
   // Whether `exec` is called even if the node is gone: it may be gone because of this very Exec,
   // whose answer was lost.
@@ -58,6 +67,17 @@ struct NodeType {
 
   // Whether the node is there now. Empty: whenever its parent is.
   std::function<absl::StatusOr<bool>(const Call&)> present = {};
+  // A change of its value cannot be taken back by writing the old value: not within Atomic.
+  bool irreversible = false;
+  // How a deleted node is made again with all below: `save` tells all that `restore` (value) needs.
+  // Without them that is tried with the `add` and `write` of each node below, if all have them.
+  Reader save = {};
+  Writer restore = {};
+  // Of an interior node where a server adds management objects as TNDS and the device picks their
+  // place (`./Inbox`): the URI of the parent, by MO identifier.
+  std::function<absl::StatusOr<std::string>(const std::string& mo_id)> place = {};
+  std::string description = {};  // For the DDF.
+
   // Of a `*` node: the names there are now, unescaped, in order.
   std::function<absl::StatusOr<std::vector<std::string>>(const Call&)> list = {};
 };

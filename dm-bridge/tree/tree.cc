@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/tree/tree.h"
 
+#include <functional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -61,7 +62,11 @@ std::string Tree::Found::PathOf(size_t count) const {
   return part.Path();
 }
 
-Tree::Tree(AclStore& acls) : acls_(acls), root_(std::make_unique<Kind>()) {
+Tree::Tree(AclStore& acls)
+    : acls_(acls),
+      properties_(acls.database()),
+      undo_log_(acls.database()),
+      root_(std::make_unique<Kind>()) {
   root_->type.access = kGet | kAdd;
 }
 
@@ -78,6 +83,22 @@ void Tree::Mount(const ManagementObject& object) {
     }
     kind->type = type;
   }
+}
+
+std::vector<std::pair<std::string, const NodeType*>> Tree::Kinds() const {
+  std::vector<std::pair<std::string, const NodeType*>> all;
+  const std::function<void(const Kind&, const std::string&)> visit = [&](const Kind& kind,
+                                                                         const std::string& path) {
+    const auto below = [&](const std::string& name, const Kind& child) {
+      const std::string child_path = path.empty() ? name : absl::StrCat(path, "/", name);
+      all.emplace_back(child_path, &child.type);
+      visit(child, child_path);
+    };
+    for (const auto& [name, child] : kind.fixed) below(name, *child);
+    if (kind.wildcard != nullptr) below("*", *kind.wildcard);
+  };
+  visit(*root_, "");
+  return all;
 }
 
 absl::StatusOr<Tree::Found> Tree::Parse(const NodeRequest& request) const {
@@ -126,8 +147,9 @@ absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::stri
   RETURN_IF_ERROR(Locate(found));
   const bool asked_anyway = access == kExec && found.known() && found.kind().type.exec_when_gone;
   if (!found.exists() && !asked_anyway) {
-    return DmError(StatusCode::kNotFound, absl::StrCat("no such node; the deepest that exists is ",
-                                                       found.PathOf(found.existing)));
+    const std::string deepest = found.PathOf(found.existing);
+    return DmErrorAt(StatusCode::kNotFound,
+                     absl::StrCat("no such node; the deepest that exists is ", deepest), deepest);
   }
   if (access != 0 && (found.kind().type.access & access) == 0) {
     return DmError(StatusCode::kCommandNotAllowed,
@@ -136,7 +158,18 @@ absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::stri
   return found;
 }
 
+// A node as it is now, whoever asks.
+absl::StatusOr<Tree::Found> Tree::Find(const std::string& uri, const std::string& server_id) const {
+  NodeRequest request;
+  request.uri = uri;
+  request.server_id = server_id;
+  ASSIGN_OR_RETURN(Found found, Parse(request));
+  RETURN_IF_ERROR(Locate(found));
+  return found;
+}
+
 absl::StatusOr<std::vector<NodeValue>> Tree::Get(const NodeRequest& request) const {
+  RETURN_IF_ERROR(FinishRollBack());
   ASSIGN_OR_RETURN(const Found parsed, Parse(request));
   if (parsed.uri.query == syncml::NodeUri::Query::kProp) return GetProperty(request);
   if (parsed.uri.query == syncml::NodeUri::Query::kList) return GetList(request);
@@ -151,87 +184,19 @@ absl::StatusOr<NodeValue> Tree::ReadNode(const Found& found) const {
   if (found.kind().interior()) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, ChildNames(found));
     value.value = absl::StrJoin(names, "/");
-  } else if (type.read) {
-    ASSIGN_OR_RETURN(value.value, type.read(found.call));
   } else {
-    value.value = "";
+    ASSIGN_OR_RETURN(value.value, ReadLeaf(found));
   }
   return value;
 }
 
-absl::Status Tree::Replace(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query == syncml::NodeUri::Query::kProp) return ReplaceProperty(request);
-  if (parsed.uri.query != syncml::NodeUri::Query::kNone) {
-    return DmError(StatusCode::kCommandNotAllowed, "Replace takes no list");
-  }
-  ASSIGN_OR_RETURN(Found found, Resolve(request, "Replace", kReplace));
+absl::StatusOr<std::string> Tree::ReadLeaf(const Found& found) const {
   const NodeType& type = found.kind().type;
-  if (found.kind().interior() || !type.write) {
-    return DmError(StatusCode::kCommandNotAllowed, "this node has no value to replace");
-  }
-  ASSIGN_OR_RETURN(found.call.value, DecodeValue(type.format, request.format, request.data));
-  return type.write(found.call);
-}
-
-absl::Status Tree::MakeParents(const Found& found) const {
-  Call call = found.call;
-  call.names.clear();
-  for (size_t i = 1; i + 1 < found.kinds.size(); ++i) {
-    if (found.kinds[i] == found.kinds[i - 1]->wildcard.get()) {
-      call.names.push_back(syncml::UnescapeSegment(found.uri.segments[i - 1]));
-    }
-    if (i < found.existing) continue;
-    call.uri = found.PathOf(i + 1);
-    if (!found.kinds[i]->type.add) {
-      return DmError(StatusCode::kNotFound, absl::StrCat(call.uri, " does not exist"));
-    }
-    RETURN_IF_ERROR(found.kinds[i]->type.add(call));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Tree::Add(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(Found found, Parse(request));
-  if (found.uri.query != syncml::NodeUri::Query::kNone) {
-    return DmError(StatusCode::kCommandNotAllowed, "Add takes neither property nor list");
-  }
-  if (found.uri.is_root()) return DmError(StatusCode::kAlreadyExists, "the root exists");
-  const std::string parent = found.PathOf(found.uri.segments.size());
-  if (!acls_.Allows(parent, "Add", request.server_id)) {
-    return DmError(StatusCode::kPermissionDenied,
-                   absl::StrCat("the ACL does not give Add to ", request.server_id));
-  }
-  RETURN_IF_ERROR(Locate(found));
-  if (found.exists()) return DmError(StatusCode::kAlreadyExists, "the node exists");
-  const Kind& deepest = *found.kinds[found.existing - 1];
-  if (!deepest.interior() || (found.existing > 1 && (deepest.type.access & kAdd) == 0)) {
-    return DmError(StatusCode::kCommandNotAllowed,
-                   absl::StrCat("nothing can be added to ", found.PathOf(found.existing)));
-  }
-  if (!found.known() || !found.kind().type.add) {
-    return DmError(StatusCode::kNotFound, "the tree has no place for such a node");
-  }
-  const NodeType& type = found.kind().type;
-  ASSIGN_OR_RETURN(found.call.value, DecodeValue(type.format, request.format, request.data));
-  RETURN_IF_ERROR(MakeParents(found));
-  return type.add(found.call);
-}
-
-absl::Status Tree::Delete(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query != syncml::NodeUri::Query::kNone) {
-    return DmError(StatusCode::kCommandNotAllowed, "Delete takes neither property nor list");
-  }
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Delete", kDelete));
-  if (!found.kind().type.remove) {
-    return DmError(StatusCode::kCommandNotAllowed, "this node is permanent");
-  }
-  RETURN_IF_ERROR(found.kind().type.remove(found.call));
-  return acls_.Forget(found.uri.Path());
+  return type.read ? type.read(found.call) : "";
 }
 
 absl::StatusOr<ExecOutcome> Tree::Exec(const NodeRequest& request) {
+  RETURN_IF_ERROR(FinishRollBack());
   ASSIGN_OR_RETURN(const Found parsed, Parse(request));
   if (parsed.uri.query != syncml::NodeUri::Query::kNone) {
     return DmError(StatusCode::kCommandNotAllowed, "Exec takes neither property nor list");

@@ -35,4 +35,13 @@ struct Tree::Found {
   std::string PathOf(size_t count) const;  // of the first `count` kinds
 };
 
+// A node of a TNDS document that is added or replaced, with where it goes.
+struct Tree::Entry {
+  std::string uri;
+  syncml::TndsNode node;              // Without its children,
+  std::vector<std::string> children;  // but for their names.
+  bool must_be_new = false;           // Add: it is the topmost.
+  std::string server_id;              // Who is taken to ask.
+};
+
 }  // namespace virmo::dm_bridge

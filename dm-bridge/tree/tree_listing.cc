@@ -49,45 +49,32 @@ absl::StatusOr<std::vector<std::string>> Tree::ChildNames(const Found& found) co
   return names;
 }
 
-absl::StatusOr<std::vector<NodeValue>> Tree::GetProperty(const NodeRequest& request) const {
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Get", 0));
-  const std::string& property = found.uri.argument;
+absl::StatusOr<std::string> Tree::PropertyOf(const Found& found,
+                                             const std::string& property) const {
   const NodeType& type = found.kind().type;
-  NodeValue value{found.uri.ToString(), Format::kChr, "text/plain", std::nullopt};
-  if (property == "Name") {
-    value.value = found.uri.is_root() ? "." : found.uri.segments.back();
-  } else if (property == "Format") {
-    value.value = std::string(Name(type.format));
-  } else if (property == "Type") {
-    value.value = TypeOf(type);
-  } else if (property == "ACL") {
-    value.value = acls_.Get(found.uri.Path());
-  } else if (property == "Size" && !found.kind().interior() && (type.access & kGet) != 0) {
-    ASSIGN_OR_RETURN(const NodeValue leaf, ReadNode(found));
-    value.value = absl::StrCat(leaf.value->size());
-  } else {
-    return DmError(StatusCode::kOptionalFeatureNotSupported,
-                   absl::StrCat("the node has no property ", property));
+  const std::string path = found.uri.Path();
+  if (property == "Name") return found.uri.is_root() ? "." : found.uri.segments.back();
+  if (property == "Format") return std::string(Name(type.format));
+  if (property == "Type") return TypeOf(type);
+  if (property == "ACL") return acls_.Get(path);
+  if (property == "Title" || property == "TStamp" || property == "VerNo") {
+    ASSIGN_OR_RETURN(const Properties properties, properties_.Get(path));
+    if (property == "Title") return properties.title;
+    return property == "TStamp" ? properties.tstamp : absl::StrCat(properties.ver_no);
   }
-  return std::vector<NodeValue>{std::move(value)};
+  if (property == "Size" && !found.kind().interior() && (type.access & kGet) != 0) {
+    ASSIGN_OR_RETURN(const std::string value, ReadLeaf(found));
+    return absl::StrCat(value.size());
+  }
+  return DmError(StatusCode::kOptionalFeatureNotSupported,
+                 absl::StrCat("the node has no property ", property));
 }
 
-absl::Status Tree::ReplaceProperty(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(Found found, Parse(request));
-  if (found.uri.argument != "ACL") {
-    return DmError(StatusCode::kCommandNotAllowed,
-                   absl::StrCat("the property ", found.uri.argument, " cannot be replaced"));
-  }
-  const std::string path = found.uri.Path();
-  const std::string parent = found.uri.is_root() ? "." : found.PathOf(found.uri.segments.size());
-  RETURN_IF_ERROR(Locate(found));
-  // A leaf's own Replace covers its value, not its ACL.
-  const bool own = !found.exists() || found.kind().interior();
-  const bool allowed = acls_.Allows(parent, "Replace", request.server_id) ||
-                       (own && acls_.Allows(path, "Replace", request.server_id));
-  if (!allowed) return DmError(StatusCode::kPermissionDenied, "no right to change this ACL");
-  if (!found.exists()) return DmError(StatusCode::kNotFound, "no such node");
-  return acls_.Set(path, request.data.value_or(""));
+absl::StatusOr<std::vector<NodeValue>> Tree::GetProperty(const NodeRequest& request) const {
+  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Get", 0));
+  NodeValue value{found.uri.ToString(), Format::kChr, "text/plain", std::nullopt};
+  ASSIGN_OR_RETURN(value.value, PropertyOf(found, found.uri.argument));
+  return std::vector<NodeValue>{std::move(value)};
 }
 
 absl::Status Tree::Collect(const Found& found, bool with_data, std::vector<NodeValue>& to) const {
@@ -114,6 +101,7 @@ absl::Status Tree::Collect(const Found& found, bool with_data, std::vector<NodeV
 absl::StatusOr<std::vector<NodeValue>> Tree::GetList(const NodeRequest& request) const {
   ASSIGN_OR_RETURN(Found found, Resolve(request, "Get", kGet));
   const std::string kind = found.uri.argument;
+  if (kind.rfind("TNDS", 0) == 0) return GetTnds(found);
   if (kind != "Struct" && kind != "StructData") {
     return DmError(StatusCode::kOptionalFeatureNotSupported,
                    absl::StrCat("list=", kind, " is not supported"));

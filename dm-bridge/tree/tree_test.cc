@@ -4,12 +4,14 @@
 #include "dm-bridge/testing/test_tree.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/syncml/tnds.h"
 
 namespace virmo::dm_bridge {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class TreeTest : public ::testing::Test {
  protected:
@@ -49,7 +51,7 @@ TEST_F(TreeTest, GetOfALeafGivesItsValueHoweverTheUriIsWritten) {
 }
 
 TEST_F(TreeTest, GetOfAnInteriorNodeGivesTheNamesThatAreThereNow) {
-  EXPECT_EQ(test_.Value("./T"), "Number/Flag/Octets/Secret/Fixed/Items/Run/Quick/Unbuilt");
+  EXPECT_EQ(test_.Value("./T"), "Number/Flag/Octets/Secret/OneWay/Fixed/Items/Run/Quick/Unbuilt");
   test_.sometimes = true;
   EXPECT_THAT(test_.Value("./T"), HasSubstr("/Sometimes/"));
   EXPECT_EQ(test_.Value("./T/Items"), "");
@@ -140,7 +142,7 @@ TEST_F(TreeTest, PropertiesAreRead) {
   EXPECT_EQ(test_.Value("./T?prop=ACL"), "");
   EXPECT_EQ(test_.Value(".?prop=ACL"), std::string(kRootAcl));
   EXPECT_EQ(GetStatus("./T?prop=Size"), 406);
-  EXPECT_EQ(GetStatus("./T/Number?prop=VerNo"), 406);
+  EXPECT_EQ(GetStatus("./T/Number?prop=Colour"), 406);
   EXPECT_EQ(Replace("./T/Number?prop=Format", "chr"), 405);
 }
 
@@ -150,34 +152,118 @@ TEST_F(TreeTest, ListsShowTheSubTreeWithOrWithoutData) {
               ElementsAre("./T/Items", "./T/Items/a", "./T/Items/a/Name"));
   EXPECT_THAT(List("./T/Items?list=StructData"),
               ElementsAre("./T/Items", "./T/Items/a", "./T/Items/a/Name=Anna"));
-  EXPECT_EQ(GetStatus("./T?list=TNDS"), 406);
+  EXPECT_EQ(GetStatus("./T?list=Picture"), 406);
 }
 
-TEST_F(TreeTest, AnAclBarsWhoIsNotNamedAndIsInheritedAsAWhole) {
-  ASSERT_EQ(Replace("./T?prop=ACL", "Get=srv+other&Replace=other"), 200);
-  EXPECT_EQ(GetStatus("./T/Number"), 200);
-  EXPECT_EQ(Replace("./T/Number", "2"), 425);
-  EXPECT_EQ(Exec("./T/Run"), 425);
-  EXPECT_EQ(GetStatus("./T/Missing"), 404);
-  ASSERT_TRUE(test_.acls().Set("./T/Number", "Replace=sr").ok());
-  EXPECT_EQ(GetStatus("./T/Number"), 425);     // Nothing is merged from above,
-  EXPECT_EQ(Replace("./T/Number", "2"), 425);  // and part of an id is no id.
-  EXPECT_THAT(List("./T?list=Struct"), ::testing::Not(::testing::Contains("./T/Number")));
+TEST_F(TreeTest, TitleTStampAndVerNoAreKept) {
+  EXPECT_EQ(test_.Value("./T/Number?prop=TStamp"), "");
+  EXPECT_EQ(test_.Value("./T/Number?prop=VerNo"), "0");
+  ASSERT_EQ(Replace("./T/Number", "2"), 200);
+  ASSERT_EQ(Replace("./T/Number", "3"), 200);
+  EXPECT_EQ(Replace("./T/Number?prop=Title", "three"), 200);
+  EXPECT_EQ(Replace("./T/Number?prop=Title", std::string(256, 'x')), 413);
+  EXPECT_EQ(Replace("./T/Number?prop=VerNo", "9"), 405);
+  EXPECT_EQ(Replace("./T/Number?prop=Colour", "red"), 406);
+  test_.Restart();
+  EXPECT_EQ(test_.Value("./T/Number?prop=VerNo"), "2");
+  EXPECT_EQ(test_.Value("./T/Number?prop=Title"), "three");
+  EXPECT_THAT(test_.Value("./T/Number?prop=TStamp"), ::testing::MatchesRegex("2.......T......Z"));
+  PropertyStore properties(test_.acls().database());
+  ASSERT_TRUE(properties.Set("./T/Number", {.ver_no = 0xFFFF}).ok());
+  ASSERT_EQ(Replace("./T/Number", "4"), 200);
+  EXPECT_EQ(test_.Value("./T/Number?prop=VerNo"), "0");
 }
 
-TEST_F(TreeTest, WhoMayChangeAnAclDependsOnTheParentForLeaves) {
-  ASSERT_TRUE(test_.acls().Set("./T", "Get=*").ok());
-  ASSERT_TRUE(test_.acls().Set("./T/Number", "Replace=srv").ok());
-  ASSERT_TRUE(test_.acls().Set("./T/Items", "Replace=srv").ok());
-  EXPECT_EQ(Replace("./T/Number?prop=ACL", "Get=*"), 425);
-  EXPECT_EQ(Replace("./T/Items?prop=ACL", "Get=*"), 200);
-  EXPECT_EQ(Replace(".?prop=ACL", "Get=*"), 405);
+constexpr char kTnds[] = "application/vnd.syncml.dmtnds+xml";
+
+TEST_F(TreeTest, ASubTreeIsReadAsTndsWithThePropertiesAskedFor) {
+  ASSERT_EQ(Add("./T/Items/a/Name", "Anna"), 200);
+  ASSERT_EQ(Replace("./T/Items/a?prop=ACL", "Get=*&Delete=srv&Replace=srv"), 200);
+  const auto values = test_.tree().Get(Request("./T/Items?list=TNDS"));
+  ASSERT_TRUE(values.ok()) << values.status();
+  ASSERT_EQ(values->size(), 1u);
+  EXPECT_EQ(values->front().type, kTnds);
+  const auto document = syncml::ReadTnds(*values->front().value);
+  ASSERT_TRUE(document.ok()) << document.status();
+  const syncml::TndsNode& items = document->nodes.at(0);
+  EXPECT_EQ(items.name, "Items");
+  EXPECT_EQ(items.format, "node");
+  EXPECT_EQ(items.children.at(0).acl, "Get=*&Delete=srv&Replace=srv");
+  EXPECT_EQ(items.children.at(0).children.at(0).value, "Anna");
+  EXPECT_EQ(items.children.at(0).children.at(0).ver_no, "1");
+  const std::string less = test_.Value("./T/Items?list=TNDS+Type+Value");
+  EXPECT_THAT(less, HasSubstr("<Value>Anna</Value>"));
+  EXPECT_THAT(less, Not(HasSubstr("<ACL>")));
+  EXPECT_THAT(test_.Value("./T/Items?list=TNDS-Value"), Not(HasSubstr("Anna")));
+  EXPECT_EQ(GetStatus("./T/Items?list=TNDS+ACL-Value"), 400);
+  EXPECT_EQ(GetStatus("./T/Items?list=TNDS+Colour"), 406);
+  EXPECT_THAT(test_.Value(".?list=TNDS"), HasSubstr("<NodeName>T</NodeName>"));
+  EXPECT_THAT(test_.Value("./T?list=TNDS"), Not(HasSubstr("Secret")));
 }
 
-TEST_F(TreeTest, WrongAclsAreRefused) {
-  for (const char* acl : {"Copy=*", "Get=", "Get=a&Get=b", "Get=a b", "Get=a*", "Get", "Get=a+"}) {
-    EXPECT_EQ(Replace("./T?prop=ACL", acl), 400) << acl;
-  }
+TEST_F(TreeTest, ASubTreeIsAddedAndReplacedAsTnds) {
+  ASSERT_EQ(Add("./T/Items/a/Name", "Anna"), 200);
+  ASSERT_EQ(Replace("./T/Items/a?prop=Title", "first"), 200);
+  std::string saved = test_.Value("./T/Items/a?list=TNDS");
+  ASSERT_EQ(Delete("./T/Items/a"), 200);
+  NodeRequest request = TestTree::Request("./T/Items", saved, "xml");
+  request.type = kTnds;
+  ASSERT_TRUE(test_.tree().Add(request).ok());
+  EXPECT_EQ(test_.Value("./T/Items/a/Name"), "Anna");
+  EXPECT_EQ(test_.Value("./T/Items/a?prop=Title"), "first");
+  EXPECT_EQ(DmStatusOf(test_.tree().Add(request)), syncml::StatusCode::kAlreadyExists);
+
+  ASSERT_EQ(Add("./T/Items/b/Name", "Bob"), 200);
+  ASSERT_EQ(Replace("./T/Items/a/Name", "Ada"), 200);
+  request.uri = "./T/Items";  // What is not in the document goes.
+  request.data =
+      "<MgmtTree xmlns='syncml:dmddf1.2'><VerDTD>1.2</VerDTD><Node><NodeName>Items"
+      "</NodeName><Node><NodeName>c</NodeName><RTProperties><Format><node/></Format>"
+      "</RTProperties><Node><NodeName>Name</NodeName><Value>Cid</Value></Node></Node>"
+      "</Node></MgmtTree>";
+  const absl::Status replaced = test_.tree().Replace(request);
+  ASSERT_TRUE(replaced.ok()) << replaced;
+  EXPECT_EQ(test_.Value("./T/Items"), "c");
+  EXPECT_EQ(test_.Value("./T/Items/c/Name"), "Cid");
+}
+
+TEST_F(TreeTest, ASubTreeIsAddedWholeOrNotAtAll) {
+  const auto before = test_.values;
+  NodeRequest request = TestTree::Request(
+      "./T/Items",
+      "<MgmtTree><VerDTD>1.2</VerDTD><Node><NodeName>x</NodeName><Node><NodeName>Name</NodeName>"
+      "<Value>Xaver</Value></Node><Node><NodeName>Unknown</NodeName><Value>1</Value></Node></Node>"
+      "</MgmtTree>");
+  request.type = kTnds;
+  const absl::Status added = test_.tree().Add(request);
+  EXPECT_EQ(DmStatusOf(added), syncml::StatusCode::kNotFound) << added;
+  EXPECT_EQ(NodeOf(added), "./T/Items/x");
+  EXPECT_EQ(test_.values, before);
+  request.data = "<MgmtTree><Node>";
+  EXPECT_EQ(DmStatusOf(test_.tree().Add(request)), syncml::StatusCode::kBadRequest);
+}
+
+TEST_F(TreeTest, RenameTakesAclAndPropertiesAlong) {
+  ASSERT_EQ(Add("./T/Items/a/Name", "Anna"), 200);
+  ASSERT_EQ(Add("./T/Items/b", "", "node"), 200);
+  ASSERT_EQ(Replace("./T/Items/a?prop=ACL", "Get=*&Replace=*"), 200);
+  EXPECT_EQ(Replace("./T/Items/a?prop=Name", "b"), 418);
+  EXPECT_EQ(Replace("./T/Items/a?prop=Name", ""), 400);
+  EXPECT_EQ(Replace("./T/Items/a?prop=Name", "x/y"), 400);
+  EXPECT_EQ(Replace("./T/Items/a?prop=Name", std::string(65, 'x')), 414);
+  EXPECT_EQ(Replace("./T?prop=Name", "U"), 405);
+  EXPECT_EQ(Replace("./T/Number?prop=Name", "U"), 405);
+  EXPECT_EQ(Replace("./T/Items/none?prop=Name", "U"), 404);
+  EXPECT_EQ(Replace("./T/Items/a?prop=Name", "new name"), 200);
+  EXPECT_EQ(test_.Value("./T/Items"), "b/new%20name");
+  EXPECT_EQ(test_.Value("./T/Items/new%20name/Name"), "Anna");
+  EXPECT_EQ(test_.Value("./T/Items/new%20name?prop=ACL"), "Get=*&Replace=*");
+}
+
+TEST_F(TreeTest, AFailedAddLeavesNoParentBehind) {
+  test_.on_write = [](const Call&) { return DmError(syncml::StatusCode::kForbidden, "no"); };
+  EXPECT_EQ(Add("./T/Items/a/Name", "Anna"), 403);
+  EXPECT_EQ(test_.Value("./T/Items"), "");
 }
 
 TEST_F(TreeTest, ExecHandsOverCorrelatorAndArgument) {

@@ -54,6 +54,7 @@ absl::StatusOr<std::string> DecodeValue(Format format, const std::optional<std::
   if (!data) return DmError(StatusCode::kIncompleteCommand, "the item has no Data");
   if (format == Format::kBin && sent != "bin") return DecodeBase64(*data);
   RETURN_IF_ERROR(CheckText(format, *data));
+  if (format == Format::kInt) return IntText(ParseInt(*data).value_or(0));
   return format == Format::kChr ? *data : std::string(absl::StripAsciiWhitespace(*data));
 }
 
@@ -62,6 +63,12 @@ absl::StatusOr<std::string> DecodeArgument(const std::optional<std::string>& sen
   if (!data) return "";
   if (sent == "b64") return DecodeBase64(*data);
   return *data;
+}
+
+absl::Status CheckExpected(const Call& call, absl::string_view now) {
+  if (!call.expected || *call.expected == now) return absl::OkStatus();
+  return DmError(StatusCode::kIncompleteCommand,
+                 absl::StrCat(call.uri, " was changed by somebody else meanwhile"));
 }
 
 std::string TypeOf(const NodeType& type) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "dm-bridge/tree/node.h"
@@ -20,6 +21,9 @@ absl::StatusOr<std::string> DecodeValue(Format format, const std::optional<std::
 // The argument of an Exec: text, or octets if it came as b64 or bin.
 absl::StatusOr<std::string> DecodeArgument(const std::optional<std::string>& sent,
                                            const std::optional<std::string>& data);
+
+// Whether the node's value, which is `now`, may be replaced (Call::expected); 412 if not.
+absl::Status CheckExpected(const Call& call, absl::string_view now);
 
 // The node's Type property: its own, or the default of its format.
 std::string TypeOf(const NodeType& type);
