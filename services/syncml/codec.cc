@@ -45,14 +45,10 @@ void NameBase64(std::vector<Command>& commands) {
 void ExpandTnds(const Command& command, Item& item, const Limits& limits) {
   const absl::string_view type = TypeOf(command, item);
   if (!item.data || item.more_data || !absl::EndsWithIgnoreCase(type, kTndsWbxmlSuffix)) return;
-  // Some send XML under the type of WBXML.
-  if (Sniff(*item.data) == Encoding::kWbxml) {
-    const absl::StatusOr<TndsDocument> document = ReadTnds(*item.data, limits);
-    if (!document.ok()) return;
-    item.data = WriteTnds(*document, Encoding::kXml);
-  } else if (!absl::StartsWith(absl::StripLeadingAsciiWhitespace(*item.data), "<")) {
-    return;
-  }
+  // Also XML under the type of WBXML, as some send it.
+  const absl::StatusOr<TndsDocument> document = ReadTnds(*item.data, limits);
+  if (!document.ok()) return;
+  item.data = WriteTnds(*document, Encoding::kXml);
   item.meta.type = std::string(kTndsXmlType);
 }
 

@@ -160,6 +160,7 @@ absl::StatusOr<Message> MessageReader::Read() {
     has_body = true;
     return ReadBody(part, message);
   }));
+  error_position_ = document_.root().position;
   if (!has_header) return absl::InvalidArgumentError("SyncML has no SyncHdr");
   if (!has_body) return absl::InvalidArgumentError("SyncML has no SyncBody");
   return message;

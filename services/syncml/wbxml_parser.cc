@@ -18,6 +18,8 @@ class Parser {
       : scanner_(octets), limits_(limits), handler_(handler) {}
 
   absl::Status Run();
+  absl::Status CheckEnd() const;
+  size_t position() const { return scanner_.position(); }
 
  private:
   absl::Status OnToken(uint8_t token);
@@ -57,12 +59,16 @@ absl::Status Parser::Run() {
     has_root = has_root || is_tag;
     RETURN_IF_ERROR(OnToken(token));
   }
-  while (!scanner_.at_end()) {
-    ASSIGN_OR_RETURN(const uint8_t token, scanner_.TakeOctet());
-    if (token != wbxml::kPi) return scanner_.Error("content after the outermost element");
+  while (scanner_.next_is(wbxml::kPi)) {
+    RETURN_IF_ERROR(scanner_.TakeOctet().status());
     RETURN_IF_ERROR(scanner_.SkipAttributes());
   }
   return absl::OkStatus();
+}
+
+absl::Status Parser::CheckEnd() const {
+  return scanner_.at_end() ? absl::OkStatus()
+                           : scanner_.Error("content after the outermost element");
 }
 
 absl::Status Parser::OnToken(uint8_t token) {
@@ -185,7 +191,16 @@ absl::Status ParseWbxml(absl::string_view octets, const Limits& limits, WbxmlHan
     return absl::ResourceExhaustedError(
         absl::StrCat("document of ", octets.size(), " octets, the limit is ", limits.max_bytes));
   }
-  return Parser(octets, limits, handler).Run();
+  Parser parser(octets, limits, handler);
+  RETURN_IF_ERROR(parser.Run());
+  return parser.CheckEnd();
+}
+
+absl::StatusOr<size_t> ParseFirstWbxml(absl::string_view octets, const Limits& limits,
+                                       WbxmlHandler& handler) {
+  Parser parser(octets.substr(0, limits.max_bytes), limits, handler);
+  RETURN_IF_ERROR(parser.Run());
+  return parser.position();
 }
 
 }  // namespace virmo::syncml

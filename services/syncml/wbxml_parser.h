@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "services/syncml/codec.h"
 #include "services/syncml/wbxml_scanner.h"
@@ -48,5 +49,9 @@ class WbxmlHandler {
 // literals and opaque data anywhere; attributes, processing instructions and extensions are passed
 // over. Errors as Decode(), naming the octet; what a handler returns gets it as a prefix.
 absl::Status ParseWbxml(absl::string_view octets, const Limits& limits, WbxmlHandler& handler);
+
+// The same for the first of several documents in a row. Returns its size.
+absl::StatusOr<size_t> ParseFirstWbxml(absl::string_view octets, const Limits& limits,
+                                       WbxmlHandler& handler);
 
 }  // namespace virmo::syncml

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/wbxml_reader.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/base64.h"
 #include "services/syncml/wbxml_parser.h"
 #include "services/syncml/wbxml_token.h"
+#include "services/syncml/xml_text.h"
 
 namespace virmo::syncml {
 namespace {
-
-// Whether a literal can stand as an element's name in XML text.
-bool IsElementName(absl::string_view name) {
-  const auto is_inner = [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
-  };
-  return !name.empty() &&
-         (absl::ascii_isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
-         std::ranges::all_of(name, is_inner);
-}
 
 class Reader : public WbxmlHandler {
  public:
@@ -63,7 +52,7 @@ class Reader : public WbxmlHandler {
  private:
   absl::Status OnStartInData(const WbxmlElement& element) {
     const std::string name = NameOf(element, WbxmlDialect::kSyncMl);
-    if (!IsElementName(name)) return builder_.Start(Tag::kUnknown, name);
+    if (!IsXmlName(name)) return builder_.Start(Tag::kUnknown, name);
     absl::string_view attributes;
     if (!builder_.in_markup() && !element.is_literal()) {
       if (element.page == wbxml::kPageMetInf) attributes = " xmlns=\"syncml:metinf\"";

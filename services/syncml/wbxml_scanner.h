@@ -24,6 +24,9 @@ class WbxmlScanner {
   absl::StatusOr<WbxmlDialect> ReadHeader();
 
   bool at_end() const { return at_ == octets_.size(); }
+  bool next_is(uint8_t octet) const {
+    return !at_end() && static_cast<uint8_t>(octets_[at_]) == octet;
+  }
   size_t position() const { return at_; }  // of the next octet
   absl::StatusOr<uint8_t> TakeOctet();
   absl::StatusOr<uint32_t> TakeNumber();           // mb_u_int32

@@ -315,6 +315,23 @@ TEST(WbxmlEncodeTest, BinaryIsOpaqueAndTextIsInline) {
   EXPECT_THAT(Encode(message, Encoding::kWbxml), HasSubstr(Hex("4f c3 02 4142 01")));
 }
 
+// A string of the table is a WBXML reader's duty; a small message still does without.
+TEST(WbxmlEncodeTest, NamesThatComeOftenAreShared) {
+  Message message;
+  for (int i = 0; i < 300; ++i) {
+    Command& command = message.body.emplace_back();
+    command.kind = CommandKind::kReplace;
+    command.cmd_id = absl::StrCat(i);
+    command.items = {MakeTargetItem("./A", absl::StrCat(i))};
+    command.items[0].meta = {.format = "int", .type = absl::StrCat("text/", i % 20)};
+  }
+  const std::string shared = Encode(message, Encoding::kWbxml);
+  EXPECT_EQ(Read(shared).value_or(Message()), message);
+  EXPECT_NE(shared[4], 0);
+  message.body.resize(2);
+  EXPECT_EQ(Encode(message, Encoding::kWbxml)[4], 0);
+}
+
 TEST(WbxmlEncodeTest, IsLessThanHalfOfTheXml) {
   const auto message = Decode(kPackage1, Encoding::kXml);
   ASSERT_TRUE(message.ok());

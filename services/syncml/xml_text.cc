@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/xml_text.h"
 
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "services/syncml/codec.h"
 
 namespace virmo::syncml {
@@ -107,6 +110,15 @@ void AppendEscapedAttribute(absl::string_view text, std::string& to) {
       }
     }
   }
+}
+
+bool IsXmlName(absl::string_view name) {
+  const auto is_inner = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '.';
+  };
+  return !name.empty() &&
+         (absl::ascii_isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
+         std::ranges::all_of(name, is_inner);
 }
 
 void AppendUtf8(uint32_t code, std::string& to) {

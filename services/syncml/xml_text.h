@@ -16,6 +16,9 @@ void AppendEscapedXml(absl::string_view text, std::string& to);
 // The same for a value between double quotes.
 void AppendEscapedAttribute(absl::string_view text, std::string& to);
 
+// Whether `name` can be an element's name in XML; only ASCII letters, digits and `_ - .` are.
+bool IsXmlName(absl::string_view name);
+
 // Appends a character in UTF-8. `code` is at most 10FFFF and no surrogate.
 void AppendUtf8(uint32_t code, std::string& to);
 
