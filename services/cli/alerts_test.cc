@@ -200,7 +200,7 @@ class CompletionTest : public ProgramTest {
 TEST_F(CompletionTest, OffersCommands) {
   EXPECT_THAT(Tab("virmo t"), ElementsAre("tree"));
   EXPECT_THAT(Tab("virmo vm su"), ElementsAre("suspend"));
-  EXPECT_THAT(Tab("virmo image "), ElementsAre("delete", "list", "show", "upload"));
+  EXPECT_THAT(Tab("virmo image "), ElementsAre("delete", "inspect", "list", "show", "upload"));
   EXPECT_THAT(Tab("virmo -o json device e"), ElementsAre("enrol"));
 }
 

@@ -83,6 +83,7 @@ std::vector<Command> VirtualMachineCommands();
 std::vector<Command> CommandCommands();
 std::vector<Command> AlertCommands();
 std::vector<Command> TreeCommands();
+std::vector<Command> SyncmlCommands();
 std::vector<Command> LocalCommands();
 std::vector<Command> CompletionCommands();
 

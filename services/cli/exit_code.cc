@@ -82,7 +82,7 @@ std::string ShellWord(absl::string_view word) {
 std::string ExitCodeHelp() {
   return "Exit codes:\n"
          "  0    done (a command: CONFIRMED or APPLIED)\n"
-         "  1    the command failed on the device\n"
+         "  1    the command failed on the device; syncml: the document is malformed\n"
          "  2    wrong usage, or a wrong value\n"
          "  3    not found\n"
          "  4    refused: wrong state, locked, busy, exists already, not supported\n"
