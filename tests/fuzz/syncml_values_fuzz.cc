@@ -5,9 +5,13 @@
 
 #include "absl/strings/ascii.h"
 #include "services/syncml/auth.h"
+#include "services/syncml/bootstrap_mac.h"
 #include "services/syncml/generic_alert.h"
+#include "services/syncml/inspect.h"
 #include "services/syncml/notification.h"
+#include "services/syncml/recording.h"
 #include "services/syncml/uri.h"
+#include "services/syncml/user_interaction.h"
 #include "tests/fuzz/require.h"
 
 namespace virmo::syncml {
@@ -23,6 +27,37 @@ void CheckNotification(absl::string_view octets) {
   Require(Verify(*encoded, "secret", "nonce").ok(), "what was written can be verified");
   const auto again = Decode(*encoded);
   Require(again.ok() && *again == *notification, "a notification is stable");
+}
+
+void CheckInteractionOptions(absl::string_view text) {
+  const InteractionOptions options = ParseInteractionOptions(text);
+  Require(ParseInteractionOptions(FormatInteractionOptions(options)) == options,
+          "options of a user interaction are stable");
+}
+
+void CheckRecording(absl::string_view octets) {
+  Recording recording(octets);
+  size_t last = 0;
+  while (true) {
+    const auto message = recording.Next();
+    if (!message.ok() || !message->has_value()) return;
+    Require((*message)->offset >= last, "a recording is read forwards");
+    last = (*message)->offset;
+  }
+}
+
+// Whatever can be shown can be turned into what it was shown of.
+void CheckInspection(absl::string_view octets) {
+  const auto document = Inspect(octets);
+  if (!document.ok()) return;
+  constexpr Limits kSecondPass = {.max_bytes = size_t{16} << 20};
+  Require(Inspect(document->xml, kSecondPass).ok(), "what is shown is a document");
+  (void)Convert(octets, Encoding::kWbxml);
+}
+
+void CheckBootstrap(absl::string_view text) {
+  const auto proof = ParseBootstrapContentType(text);
+  if (proof.ok() && proof->has_value()) (void)VerifyBootstrapMac((*proof)->mac, "key", text);
 }
 
 void CheckUri(absl::string_view text) {
@@ -72,6 +107,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CheckHmacHeader(octets);
   CheckOperationResult(octets);
   CheckBase64(octets);
+  CheckBootstrap(octets);
+  CheckInspection(octets);
+  CheckInteractionOptions(octets);
+  CheckRecording(octets);
   (void)ParseBasicCred(octets);
   return 0;
 }
