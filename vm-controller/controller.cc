@@ -55,8 +55,9 @@ void EventRelay::OnReachable(bool reachable, const std::string& detail) {
 }
 
 std::vector<Schema> Controller::Schemas() {
-  return {OperationJournal::GetSchema(), Outbox::GetSchema(), MachineStore::GetSchema(),
-          ImageStore::GetSchema()};
+  return {OperationJournal::GetSchema(), Outbox::GetSchema(),        MachineStore::GetSchema(),
+          ImageStore::GetSchema(),       SnapshotStore::GetSchema(), DiskLayers::GetSchema(),
+          AutoStarter::GetSchema()};
 }
 
 absl::Status Controller::MakeDirectories(const config::v1::VmControllerConfig& config) {
@@ -77,8 +78,11 @@ Controller::Controller(const Parts& parts)
       images_(
           parts.database, Fetcher(FetcherOptions(parts.config)),
           {files_.Images(), parts.config.max_package_mib(), parts.config.storage_reserve_mib()}),
-      shop_{parts.config,     files_,       parts.journal, machines_,
-            parts.hypervisor, parts.policy, images_,       consoles_},
+      snapshots_(parts.database),
+      layers_(parts.database, files_),
+      errands_(1),
+      shop_{parts.config, files_,    parts.journal, machines_, parts.hypervisor, parts.policy,
+            images_,      consoles_, snapshots_,    layers_,   errands_},
       enforcer_(machines_, parts.hypervisor, parts.policy, consoles_,
                 {[this](const std::string& id, const std::string& request_id) {
                    return Save(v1::OPERATION_KIND_SUSPEND, id, request_id);
@@ -89,10 +93,15 @@ Controller::Controller(const Parts& parts)
       reconciler_(parts.database, machines_, parts.hypervisor, parts.outbox, consoles_,
                   [this](const std::string& id) { enforcer_.Schedule(id); }),
       reporter_(machines_, parts.policy, [this] { return DescribeHost(); }),
+      auto_starter_(parts.database, machines_, parts.boot_id,
+                    [this](const std::string& id, const std::string& request_id) {
+                      return Start(id, request_id);
+                    }),
       runner_(shop_, parts.database, parts.outbox,
               [this](const std::string& id) {
                 reconciler_.Observe(id);
                 enforcer_.Schedule(id);
+                StartWithHost();
               }),
       requests_(shop_, parts.database, reporter_, runner_) {
   machines_.OnChanged([this](const std::string& id) { reporter_.MarkChanged(id); });
@@ -101,7 +110,8 @@ Controller::Controller(const Parts& parts)
 Controller::~Controller() {
   Stop();
   parts_.events.Silence();
-  // It makes requests; they go before it.
+  // They make requests, which go before them.
+  auto_starter_.Stop();
   enforcer_.Stop();
 }
 
@@ -129,6 +139,8 @@ void Controller::OnReachable(bool reachable, const std::string& detail) {
   parts_.on_reachable(reachable, detail);
   if (!reachable) return spdlog::warn("lost the hypervisor cause=\"{}\"", detail);
   enforcer_.ScheduleAll();
+  hypervisor_known_ = true;
+  StartWithHost();
 }
 
 void Controller::OnPolicy(const v1::EffectivePolicy& policy) {
@@ -143,7 +155,26 @@ void Controller::OnPolicy(const v1::EffectivePolicy& policy) {
 
 void Controller::OnPolicyEngineConnected() { reporter_.WantFull(); }
 
-void Controller::OnPoliciesSynchronized() { enforcer_.ScheduleAll(); }
+void Controller::OnPoliciesSynchronized() {
+  enforcer_.ScheduleAll();
+  policies_known_ = true;
+  StartWithHost();
+}
+
+void Controller::StartWithHost() {
+  if (hypervisor_known_ && policies_known_) auto_starter_.Run();
+}
+
+absl::Status Controller::Start(const std::string& id, const std::string& request_id) {
+  Requests::Change change;
+  change.kind = v1::OPERATION_KIND_START;
+  change.name = VirtualMachineName(id);
+  change.request_id = request_id;
+  v1::StartVirtualMachineRequest request;
+  request.set_name(change.name);
+  request.set_request_id(request_id);
+  return requests_.Accept(change, request).status();
+}
 
 absl::Status Controller::Save(v1::OperationKind kind, const std::string& id,
                               const std::string& request_id) {

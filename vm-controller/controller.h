@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,7 +11,9 @@
 #include "services/runtime/outbox.h"
 #include "services/runtime/sqlite.h"
 #include "services/runtime/worker_pool.h"
+#include "vm-controller/auto_starter.h"
 #include "vm-controller/console_hub.h"
+#include "vm-controller/disk_layers.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/image/image_store.h"
 #include "vm-controller/machines.h"
@@ -19,6 +22,7 @@
 #include "vm-controller/policy_reporter.h"
 #include "vm-controller/reconciler.h"
 #include "vm-controller/requests.h"
+#include "vm-controller/snapshot_store.h"
 
 namespace virmo::vm_controller {
 
@@ -62,6 +66,8 @@ class Controller {
     PolicyEngine& policy;
     // Told when the hypervisor comes and goes.
     std::function<void(bool reachable, const std::string& detail)> on_reachable;
+    // AutoStarter::BootId().
+    std::string boot_id;
   };
 
   // The schemas its database needs.
@@ -95,6 +101,8 @@ class Controller {
 
  private:
   void OnReachable(bool reachable, const std::string& detail);
+  absl::Status Start(const std::string& id, const std::string& request_id);
+  void StartWithHost();
   absl::Status Save(v1::OperationKind kind, const std::string& id, const std::string& request_id);
 
   const Parts parts_;
@@ -103,12 +111,19 @@ class Controller {
   Machines machines_;
   ConsoleHub consoles_;
   ImageStore images_;
+  SnapshotStore snapshots_;
+  DiskLayers layers_;
+  WorkerPool errands_;
   Workshop shop_;
   Mutex mutex_;
   v1::Host host_ ABSL_GUARDED_BY(mutex_);
   PolicyEnforcer enforcer_;
   Reconciler reconciler_;
   PolicyReporter reporter_;
+  // Whether both have been heard of: what starts with the host needs them.
+  std::atomic<bool> hypervisor_known_ = false;
+  std::atomic<bool> policies_known_ = false;
+  AutoStarter auto_starter_;
   OperationRunner runner_;
   Requests requests_;
 };

@@ -72,7 +72,7 @@ void ControllerFixture::Make() {
   hypervisor_.SetObserver(events_.get());
   controller_ = std::make_unique<Controller>(
       Controller::Parts{config_, *database_, *journal_, *outbox_, hypervisor_, *events_, policy_,
-                        [](bool, const std::string&) {}});
+                        [](bool, const std::string&) {}, boot_id_});
 }
 
 void ControllerFixture::Launch() {

@@ -64,6 +64,7 @@ class ControllerFixture : public testing::Test {
   static bool Soon(const std::function<bool()>& condition);
 
   std::string directory_;
+  std::string boot_id_ = "boot 1";
   config::v1::VmControllerConfig config_;
   v1::Package package_;
   std::unique_ptr<Database> database_;

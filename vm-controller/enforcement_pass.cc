@@ -97,23 +97,29 @@ bool EnforcementPass::HoldRun() {
     Add("lock.run_state", AppliedItem::OUTCOME_APPLIED, "it computes on, isolated");
     return true;
   }
-  HoldByPause();
+  if (!HoldByPause()) return true;
   return mode != v1::Lock::MODE_SUSPEND || HoldBySaving();
 }
 
-void EnforcementPass::HoldByPause() {
+// Returns false if it is not held, since it is being stopped: isolated, it may obey to that. When
+// the stop ends we are called again.
+bool EnforcementPass::HoldByPause() {
   const std::shared_ptr<Mutex> gate = machines_.GateOf(id_);
   MutexLock lock(*gate);
   // Recorded before it is done, so that unlocking undoes it whatever happens in between. An
   // operation that starts it is not to be disturbed in its own pause; it asks the policy itself.
-  absl::Status status = machines_.Change(id_, [](MachineRecord& record) {
-    if (record.vm.state() == VirtualMachine::STATE_RUNNING ||
-        record.vm.state() == VirtualMachine::STATE_STOPPING) {
-      record.vm.set_paused_by_lock(true);
-    }
+  bool stopping = false;
+  absl::Status status = machines_.Change(id_, [&](MachineRecord& record) {
+    stopping = record.vm.state() == VirtualMachine::STATE_STOPPING;
+    if (record.vm.state() == VirtualMachine::STATE_RUNNING) record.vm.set_paused_by_lock(true);
   });
+  if (status.ok() && stopping) {
+    Add("lock.run_state", AppliedItem::OUTCOME_APPLIED, "it is being stopped, isolated");
+    return false;
+  }
   if (status.ok()) status = hypervisor_.Pause(id_);
   Add("lock.run_state", status);
+  return true;
 }
 
 bool EnforcementPass::HoldBySaving() {

@@ -36,7 +36,7 @@ class EnforcementPass {
   void SetChannels(Access access);
   bool HoldRun();
   bool HoldBySaving();
-  void HoldByPause();
+  bool HoldByPause();
   void ReleaseRun();
   void ReleaseBySavedState();
   void Allocate();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/fake_hypervisor.h"
 
+#include <filesystem>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -148,6 +149,7 @@ absl::Status FakeHypervisor::Undefine(const std::string& id) {
     if (domain == nullptr) return absl::OkStatus();
     if (IsStarted(*domain)) return Refused("the domain runs");
     domains_.erase(id);
+    std::erase_if(snapshots_, [&](const auto& entry) { return entry.first.first == id; });
     return absl::OkStatus();
   });
 }
@@ -199,9 +201,10 @@ absl::Status FakeHypervisor::Destroy(const std::string& id) {
   });
 }
 
-absl::Status FakeHypervisor::Save(const std::string& id) {
+absl::Status FakeHypervisor::Save(const std::string& id, const ActWatch& watch) {
   return Act("Save", id, [&](Domain* domain) {
     if (domain == nullptr) return NotFound(id);
+    watch.on_progress(domain->spec.memory_mib << 19, domain->spec.memory_mib << 20);
     if (domain->state == DomainState::kSaved) return absl::OkStatus();
     if (!IsStarted(*domain)) return Refused("the domain does not run");
     domain->state = DomainState::kSaved;
@@ -217,6 +220,47 @@ AccessReport FakeHypervisor::SetAccess(const std::string& id, Access access) {
     return absl::OkStatus();
   });
   return {status, status};
+}
+
+absl::Status FakeHypervisor::TakeSnapshot(const std::string& id, const std::string& name) {
+  return Act("TakeSnapshot", id, [&](Domain* domain) {
+    if (domain == nullptr) return NotFound(id);
+    snapshots_.try_emplace({id, name},
+                           IsStarted(*domain) ? DomainState::kPaused : DomainState::kOff);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status FakeHypervisor::RevertToSnapshot(const std::string& id, const std::string& name) {
+  return Act("RevertToSnapshot", id, [&](Domain* domain) {
+    const auto found = snapshots_.find({id, name});
+    if (domain == nullptr || found == snapshots_.end()) return NotFound(id);
+    domain->state = found->second;
+    if (IsStarted(*domain)) domain->host_pid = next_pid_++;
+    return absl::OkStatus();
+  });
+}
+
+absl::Status FakeHypervisor::DeleteSnapshot(const std::string& id, const std::string& name) {
+  return Act("DeleteSnapshot", id, [&](Domain*) {
+    snapshots_.erase({id, name});
+    return absl::OkStatus();
+  });
+}
+
+absl::Status FakeHypervisor::CopyLiveDisk(const std::string& id, const std::string& path,
+                                          const ActWatch&) {
+  return Act("CopyLiveDisk", id, [&](Domain* domain) {
+    if (domain == nullptr || !IsStarted(*domain)) return Refused("the domain does not run");
+    std::error_code error;
+    std::filesystem::copy_file(domain->spec.disk_path, path,
+                               std::filesystem::copy_options::overwrite_existing, error);
+    return error ? Refused(error.message()) : absl::OkStatus();
+  });
+}
+
+absl::Status FakeHypervisor::SetGuestClock(const std::string& id) {
+  return Act("SetGuestClock", id, [&](Domain*) { return absl::OkStatus(); });
 }
 
 absl::StatusOr<v1::Host> FakeHypervisor::GetHost() {

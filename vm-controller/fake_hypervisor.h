@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/runtime/mutex.h"
@@ -47,8 +48,15 @@ class FakeHypervisor : public Hypervisor {
   absl::Status Pause(const std::string& id) override;
   absl::Status RequestShutdown(const std::string& id) override;
   absl::Status Destroy(const std::string& id) override;
-  absl::Status Save(const std::string& id) override;
+  using Hypervisor::Save;
+  absl::Status Save(const std::string& id, const ActWatch& watch) override;
   AccessReport SetAccess(const std::string& id, Access access) override;
+  absl::Status TakeSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status RevertToSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status DeleteSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status CopyLiveDisk(const std::string& id, const std::string& path,
+                            const ActWatch& watch) override;
+  absl::Status SetGuestClock(const std::string& id) override;
   absl::StatusOr<v1::Host> GetHost() override;
 
  private:
@@ -63,6 +71,8 @@ class FakeHypervisor : public Hypervisor {
 
   Mutex mutex_;
   std::map<std::string, Domain> domains_ ABSL_GUARDED_BY(mutex_);
+  // By domain and name: the state that each would go back to.
+  std::map<std::pair<std::string, std::string>, DomainState> snapshots_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Access> access_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Failure> failures_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::function<void()>> hooks_ ABSL_GUARDED_BY(mutex_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct DomainSpec {
   std::string image_digest;
   std::string console_socket;  // The guest's serial port: a unix socket that the driver binds.
   std::vector<NetworkInterface> interfaces;
+  // UNSPECIFIED: what suits the host.
+  v1::VirtualMachine::Firmware::Kind firmware = v1::VirtualMachine::Firmware::KIND_UNSPECIFIED;
+  bool tpm = false;  // Whether it has a virtual TPM 2.0.
 };
 
 enum class DomainState { kOff, kSaved, kRunning, kPaused, kCrashed };
@@ -54,6 +58,13 @@ struct AccessReport {
 
 // Where a start begins.
 enum class StartFrom { kBoot, kSavedState };
+
+// Watches over an act that takes long: hears how far it is, and may end it early (CANCELLED).
+struct ActWatch {
+  std::function<void(int64_t bytes_done, int64_t bytes_total)> on_progress = [](int64_t, int64_t) {
+  };
+  std::function<bool()> is_cancelled = [] { return false; };
+};
 
 // What runs virtual machines: the seam between vm-controller and a hypervisor. Everything is
 // named by the virtual machine's UUID.
@@ -91,12 +102,34 @@ class Hypervisor {
   // Cuts the power, and drops any saved state: kOff afterwards.
   virtual absl::Status Destroy(const std::string& id) = 0;
 
-  // Saves its state on disk and ends it: kSaved afterwards. On failure it is as before. Room on
-  // the disk is checked first (INSUFFICIENT_RESOURCES).
-  virtual absl::Status Save(const std::string& id) = 0;
+  // Saves its state on disk and ends it: kSaved afterwards. On failure, or when it is cancelled,
+  // it is as before. Room on the disk is checked first (INSUFFICIENT_RESOURCES). Devices that bar
+  // saving are taken out and come back when it runs again.
+  virtual absl::Status Save(const std::string& id, const ActWatch& watch) = 0;
+  absl::Status Save(const std::string& id) { return Save(id, ActWatch()); }
 
   // Opens or closes the channels to a started guest.
   virtual AccessReport SetAccess(const std::string& id, Access access) = 0;
+
+  // What follows a hypervisor may lack: NOT_SUPPORTED.
+
+  // Takes a snapshot: of its disk, and of its memory if it is started; it goes on as before.
+  virtual absl::Status TakeSnapshot(const std::string& id, const std::string& name);
+
+  // Goes back to a snapshot: it stands still (kPaused) if that holds memory, else it is kOff. A
+  // saved state is dropped.
+  virtual absl::Status RevertToSnapshot(const std::string& id, const std::string& name);
+
+  // Succeeds if there is none.
+  virtual absl::Status DeleteSnapshot(const std::string& id, const std::string& name);
+
+  // Copies the disk of a started domain, as it is at one instant, with all below it, to a new
+  // qcow2 file that is there already and empty. The guest goes on meanwhile.
+  virtual absl::Status CopyLiveDisk(const std::string& id, const std::string& path,
+                                    const ActWatch& watch);
+
+  // Tells a running guest what time it is, by its agent. Waits a few seconds for one to answer.
+  virtual absl::Status SetGuestClock(const std::string& id);
 
   // Tells of host and hypervisor: type, name, version, architecture, memory, processors,
   // accelerator, operations; storage is not known here.

@@ -90,13 +90,30 @@ TEST_F(LockTest, ALockedMachineIsNeitherStartedNorClonedButCanBeStoppedAndDelete
   EXPECT_TRUE(Outcome(Do(v1::OPERATION_KIND_DELETE, id)).ok());
 }
 
-TEST_F(LockTest, AGracefulStopOfAGuestThatALockHoldsFailsAtOnceAndSaysWhy) {
+TEST_F(LockTest, AGuestThatALockHoldsStopsGracefullyWithEveryChannelClosed) {
   const std::string id = Provision("work", /*start=*/true);
   Lock(id);
   ASSERT_TRUE(Soon([&] { return Vm(id).paused_by_lock(); }));
 
-  EXPECT_EQ(ReasonOf(Outcome(Do(v1::OPERATION_KIND_STOP, id))), ErrorInfo::REASON_STOP_FAILED);
-  EXPECT_EQ(StateOf(id), VirtualMachine::STATE_RUNNING);
+  EXPECT_TRUE(Outcome(Do(v1::OPERATION_KIND_STOP, id)).ok());
+  EXPECT_EQ(StateOf(id), VirtualMachine::STATE_STOPPED);
+  EXPECT_EQ(hypervisor_.AccessOf(id), Access::kClosed);
+}
+
+TEST_F(LockTest, ALockedGuestThatDoesNotStopStandsStillAgain) {
+  const std::string id = Provision("work", /*start=*/true);
+  Lock(id);
+  ASSERT_TRUE(Soon([&] { return Vm(id).paused_by_lock(); }));
+  hypervisor_.SetGuestsObey(false);
+  v1::StopVirtualMachineRequest request;
+  request.set_name(VirtualMachineName(id));
+  request.set_request_id(NewUuid());
+  request.mutable_timeout()->set_nanos(200'000'000);
+
+  EXPECT_EQ(ReasonOf(Outcome(Stop(request))), ErrorInfo::REASON_TIMED_OUT);
+  EXPECT_TRUE(Soon([&] { return Vm(id).paused_by_lock(); }));
+  EXPECT_TRUE(Soon([&] { return DomainStateOf(id) == DomainState::kPaused; }));
+  EXPECT_EQ(hypervisor_.AccessOf(id), Access::kClosed);
 }
 
 TEST_F(LockTest, ALockThatComesBetweenAdmissionAndRunWins) {

@@ -14,6 +14,10 @@ class MachineFiles {
 
   std::string Root() const { return absl::StrCat(root_, "/vms"); }
   std::string Images() const { return absl::StrCat(root_, "/images"); }
+  std::string Layers() const { return absl::StrCat(root_, "/layers"); }
+  std::string Layer(const std::string& id) const {
+    return absl::StrCat(Layers(), "/", id, ".qcow2");
+  }
   std::string Directory(const std::string& id) const { return absl::StrCat(Root(), "/", id); }
   std::string Disk(const std::string& id) const {
     return absl::StrCat(Directory(id), "/vda.qcow2");

@@ -115,9 +115,12 @@ absl::Status MachineStore::PutPolicy(const v1::EffectivePolicy& policy) {
           {{"version", absl::StrCat(policy.version())},
            {"stored_version", absl::StrCat(stored->version())}});
     }
+    const std::string octets = policy.SerializeAsString();
+    // Most admissions bring what is known: that is worth no write to the disk.
+    if (stored && stored->SerializeAsString() == octets) return absl::OkStatus();
     return database_.Execute(
         "INSERT OR REPLACE INTO policies (id, version, policy) VALUES (?1, ?2, ?3)",
-        {id, policy.version(), Blob{policy.SerializeAsString()}});
+        {id, policy.version(), Blob{octets}});
   });
 }
 

@@ -21,6 +21,7 @@
 #include "vm-controller/libvirt/libvirt_hypervisor.h"
 #include "vm-controller/policy_client.h"
 #include "vm-controller/policy_link.h"
+#include "vm-controller/snapshot_service.h"
 #include "vm-controller/virtual_machine_service.h"
 
 namespace virmo::vm_controller {
@@ -83,8 +84,10 @@ LibvirtHypervisor::Options HypervisorOptions(const Config& config) {
     if (options.uri == "qemu:///embed") absl::StrAppend(&options.uri, "?root=", root);
     options.save_directory = absl::StrCat(root, "/lib/qemu/save");
     options.pid_directory = absl::StrCat(root, "/run/qemu");
+    options.log_directory = absl::StrCat(root, "/log/qemu");
   } else if (absl::StartsWith(options.uri, "qemu")) {
     options.save_directory = "/var/lib/libvirt/qemu/save";
+    options.log_directory = "/var/log/libvirt/qemu";
     options.pid_directory = absl::StrCat(SocketDirectory(options.uri), "/qemu");
   }
   return options;
@@ -152,10 +155,12 @@ absl::Status Serve(Process& process, const Config& config) {
   process.SetDegraded("hypervisor", "not reached yet");
   LibvirtHypervisor hypervisor(HypervisorOptions(config), events);
   Controller controller({config, *database, journal, outbox, hypervisor, events, policy,
-                         Degradation(process, "hypervisor")});
+                         Degradation(process, "hypervisor"), AutoStarter::BootId()});
   VirtualMachineServiceImpl service(controller);
+  SnapshotServiceImpl snapshots(controller.requests());
   OperationsService operations(journal);
   process.Register(service);
+  process.Register(snapshots);
   process.Register(operations);
   process.OnShutdown([&] { controller.Stop(); });
   RETURN_IF_ERROR(controller.Start());

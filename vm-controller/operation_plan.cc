@@ -26,7 +26,7 @@ absl::StatusOr<Plan> MakeStop(Job& job) {
 absl::StatusOr<Plan> MakeClone(Job& job) {
   v1::CloneVirtualMachineRequest request;
   if (!job.entry.request.UnpackTo(&request)) return Damaged();
-  return MakeClonePlan(job, NewMachineId(request.virtual_machine_id(), job.id));
+  return MakeClonePlan(job, NewMachineId(request.virtual_machine_id(), job.id), request.linked());
 }
 
 }  // namespace
@@ -47,6 +47,12 @@ absl::StatusOr<Plan> MakePlan(Job& job) {
       return MakeResumePlan(job);
     case v1::OPERATION_KIND_DELETE:
       return MakeDeletePlan(job);
+    case v1::OPERATION_KIND_SNAPSHOT:
+      return MakeSnapshotPlan(job);
+    case v1::OPERATION_KIND_REVERT:
+      return MakeRevertPlan(job);
+    case v1::OPERATION_KIND_SNAPSHOT_DELETE:
+      return MakeSnapshotDeletePlan(job);
     case v1::OPERATION_KIND_CLONE:
       return MakeClone(job);
     case v1::OPERATION_KIND_DOWNLOAD:

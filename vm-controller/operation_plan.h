@@ -2,18 +2,24 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "google/protobuf/message.h"
 #include "services/runtime/journal.h"
+#include "services/runtime/worker_pool.h"
 #include "virmo/config/v1/vm_controller_config.pb.h"
+#include "virmo/v1/snapshot_service.pb.h"
 #include "vm-controller/console_hub.h"
+#include "vm-controller/disk_layers.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/image/image_store.h"
 #include "vm-controller/machine_files.h"
 #include "vm-controller/machines.h"
 #include "vm-controller/policy_engine.h"
+#include "vm-controller/snapshot_store.h"
 
 namespace virmo::vm_controller {
 
@@ -27,6 +33,10 @@ struct Workshop {
   PolicyEngine& policy;
   ImageStore& images;
   ConsoleHub& consoles;
+  SnapshotStore& snapshots;
+  DiskLayers& layers;
+  // What is done soon after an operation, beside the next; lost if this process ends.
+  WorkerPool& errands;
 };
 
 // One operation at work.
@@ -64,6 +74,8 @@ struct Plan {
   std::function<Fate()> fate_on_failure = [] { return Fate::kKeep; };
   // The virtual machine that the response is; empty: `vm_id`.
   std::string result_id;
+  // The response, if it is no virtual machine; filled in by the time `at_end` is done.
+  std::shared_ptr<const google::protobuf::Message> response;
 };
 
 // The plan of the operation. UNIMPLEMENTED (NOT_SUPPORTED) for a kind there is none for.
@@ -76,11 +88,17 @@ Plan MakeUnpausePlan(Job& job);
 Plan MakeSuspendPlan(Job& job);
 Plan MakeResumePlan(Job& job);
 Plan MakeDeletePlan(Job& job);
-Plan MakeClonePlan(Job& job, const std::string& clone_id);
+absl::StatusOr<Plan> MakeSnapshotPlan(Job& job);
+absl::StatusOr<Plan> MakeRevertPlan(Job& job);
+absl::StatusOr<Plan> MakeSnapshotDeletePlan(Job& job);
+Plan MakeClonePlan(Job& job, const std::string& clone_id, bool linked);
 absl::StatusOr<Plan> MakeProvisionPlan(Job& job);
 
 // The id of the virtual machine that a request makes: the one it names, or one that follows from
 // its request id, so that a repeat makes the same.
 std::string NewMachineId(const std::string& wanted_id, const std::string& request_id);
+
+// The id of the snapshot that a request takes: the one it names, or one made of its request id.
+std::string SnapshotIdOf(const v1::CreateSnapshotRequest& request);
 
 }  // namespace virmo::vm_controller

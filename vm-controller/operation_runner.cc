@@ -153,10 +153,11 @@ void OperationRunner::Run(const std::string& id) {
 // waits until it answers again, and begins anew, each step looking at what is.
 absl::Status OperationRunner::RunSteps(const Job& job, const Plan& plan) {
   absl::Status status;
+  std::string recorded = job.entry.metadata.step();
   for (int repeat = 0; repeat < kMaxRepeats; ++repeat) {
     status = absl::OkStatus();
     for (const Step& step : plan.steps) {
-      status = RunStep(job, step);
+      status = RunStep(job, step, recorded);
       if (!status.ok()) break;
     }
     if (ReasonOf(status) != ErrorInfo::REASON_HYPERVISOR_UNAVAILABLE || stopping_) return status;
@@ -165,11 +166,12 @@ absl::Status OperationRunner::RunSteps(const Job& job, const Plan& plan) {
   return status;
 }
 
-absl::Status OperationRunner::RunStep(const Job& job, const Step& step) {
+absl::Status OperationRunner::RunStep(const Job& job, const Step& step, std::string& recorded) {
   if (job.is_cancelled()) {
     return Error(ErrorInfo::REASON_CANCELLED, absl::StrCat("cancelled before ", step.name));
   }
-  RETURN_IF_ERROR(shop_.journal.SetStep(job.id, step.name));
+  if (recorded != step.name) RETURN_IF_ERROR(shop_.journal.SetStep(job.id, step.name));
+  recorded = step.name;
   FaultPoint(PointName(job, step.name).c_str());
   RETURN_IF_ERROR(step.act());
   FaultPoint(PointName(job, absl::StrCat(step.name, ".done")).c_str());
@@ -188,7 +190,8 @@ absl::Status OperationRunner::End(const Job& job, const Plan& plan, const absl::
     RETURN_IF_ERROR(plan.at_end(outcome));
     const VirtualMachine vm = shop_.machines.Get(job.vm_id).value_or(last_seen);
     const VirtualMachine result = shop_.machines.Get(result_id).value_or(vm);
-    RETURN_IF_ERROR(shop_.journal.Finish(job.id, outcome, outcome.ok() ? &result : nullptr));
+    const google::protobuf::Message* response = plan.response ? plan.response.get() : &result;
+    RETURN_IF_ERROR(shop_.journal.Finish(job.id, outcome, outcome.ok() ? response : nullptr));
     return Alert(job, plan, outcome, vm);
   });
   spdlog::info("ended operation={} kind={} vm={} result={}", OperationName(job.id),

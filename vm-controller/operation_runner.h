@@ -35,7 +35,7 @@ class OperationRunner {
  private:
   void Run(const std::string& id);
   absl::Status RunSteps(const Job& job, const Plan& plan);
-  absl::Status RunStep(const Job& job, const Step& step);
+  absl::Status RunStep(const Job& job, const Step& step, std::string& recorded);
   absl::Status End(const Job& job, const Plan& plan, const absl::Status& outcome);
   absl::Status EndRecord(const Job& job, const Plan& plan, const absl::Status& outcome);
   absl::Status Alert(const Job& job, const Plan& plan, const absl::Status& outcome,

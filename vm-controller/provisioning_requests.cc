@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The part of Requests that makes virtual machines.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
 #include "services/runtime/error.h"
@@ -53,10 +55,35 @@ absl::Status Requests::CheckRoomForOneMore() {
                {{"resource", "virtual_machines"}, {"maximum", absl::StrCat(max)}});
 }
 
+// What is asked for and cannot be given is refused, never left out in silence.
+absl::Status Requests::CheckFeatures(const VirtualMachine& wanted) {
+  using Firmware = VirtualMachine::Firmware;
+  std::vector<std::string> needed;
+  if (wanted.encrypted()) needed.emplace_back("Encrypted");
+  if (wanted.firmware().tpm()) needed.emplace_back("TPM");
+  if (wanted.firmware().kind() == Firmware::KIND_UEFI) needed.emplace_back("UEFI");
+  if (wanted.firmware().kind() == Firmware::KIND_UEFI_SECURE) needed.emplace_back("SecureBoot");
+  if (wanted.firmware().kind() == Firmware::KIND_DIRECT_KERNEL) needed.emplace_back("DirectKernel");
+  if (needed.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const v1::Host host, shop_.hypervisor.GetHost());
+  for (const std::string& one : needed) {
+    const auto found =
+        std::find_if(host.operations().begin(), host.operations().end(),
+                     [&](const auto& support) { return support.operation() == one; });
+    if (found != host.operations().end() && found->supported()) continue;
+    return Error(ErrorInfo::REASON_NOT_SUPPORTED,
+                 absl::StrCat("this host has no ", one, ": ",
+                              found == host.operations().end() ? "unknown" : found->reason()),
+                 {{"feature", one}});
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Requests::CheckCreate(const v1::CreateVirtualMachineRequest& request) {
   RETURN_IF_ERROR(CheckNewMachine(request));
   RETURN_IF_ERROR(shop_.images.CheckPackage(request.package()));
   if (request.download_only()) return absl::OkStatus();
+  RETURN_IF_ERROR(CheckFeatures(request.virtual_machine()));
   RETURN_IF_ERROR(CheckRoomForOneMore());
   const std::string id = NewMachineId(request.virtual_machine_id(), request.request_id());
   RETURN_IF_ERROR(shop_.machines.store().CheckIdIsFree(id));
@@ -74,6 +101,10 @@ absl::StatusOr<MachineRecord> Requests::MakeRecord(const v1::CreateVirtualMachin
                           : request.virtual_machine().display_name());
   vm.set_description(request.virtual_machine().description());
   vm.set_auto_start(request.virtual_machine().auto_start());
+  if (request.virtual_machine().has_firmware()) {
+    vm.mutable_firmware()->set_kind(request.virtual_machine().firmware().kind());
+    vm.mutable_firmware()->set_tpm(request.virtual_machine().firmware().tpm());
+  }
   *vm.mutable_allocations() = request.virtual_machine().allocations();
   AddDefaults(*vm.mutable_allocations());
   vm.set_role(VirtualMachine::ROLE_GUEST);
@@ -139,13 +170,17 @@ absl::StatusOr<Requests::Operation> Requests::BeginNew(const MachineRecord& reco
                      shop_.journal.FindRequest(change.request_id, request));
     if (first) return absl::OkStatus();
     RETURN_IF_ERROR(shop_.machines.store().CheckIdIsFree(record.id));
-    if (target != record.vm.name()) {  // A clone: its source is busy with it.
+    RETURN_IF_ERROR(CheckRoomForOneMore());  // Others may have been faster.
+    if (target != record.vm.name()) {        // A clone: its source is busy with it.
       ASSIGN_OR_RETURN(const std::string source_id, VirtualMachineId(target));
       ASSIGN_OR_RETURN(const MachineRecord source, shop_.machines.store().Get(source_id));
       RETURN_IF_ERROR(Check(change, source).status());
       RETURN_IF_ERROR(shop_.machines.Change(source_id, [&](MachineRecord& changed) {
         changed.stable_state = changed.vm.state();
-        changed.vm.set_state(VirtualMachine::STATE_CLONING);
+        // One that runs is copied while it does.
+        if (changed.stable_state == VirtualMachine::STATE_STOPPED) {
+          changed.vm.set_state(VirtualMachine::STATE_CLONING);
+        }
         changed.vm.set_current_operation(OperationName(change.request_id));
       }));
     }
@@ -201,9 +236,33 @@ absl::StatusOr<MachineRecord> Requests::MakeCopy(const v1::CloneVirtualMachineRe
   copy.vm.clear_last_operation();
   copy.vm.clear_network_interfaces();
   AddInterfaces(shop_.config, copy.id, copy.vm);
-  for (VirtualMachine::Disk& disk : *copy.vm.mutable_disks()) disk.clear_image_digest();
+  copy.vm.clear_snapshot_count();
+  copy.vm.clear_host_devices();
+  copy.vm.clear_host_pid();
+  copy.vm.clear_state_detail();
+  copy.vm.set_paused(false);
+  copy.vm.set_paused_by_lock(false);
+  if (!request.linked()) {
+    for (VirtualMachine::Disk& disk : *copy.vm.mutable_disks()) disk.clear_image_digest();
+  }
   *copy.vm.mutable_create_time() = Now();
   return copy;
+}
+
+// What a linked clone and its source share is never written again. A disk that is in use is
+// written, and one with snapshots has more than one state.
+absl::Status Requests::CheckLinked(const v1::CloneVirtualMachineRequest& request,
+                                   const MachineRecord& source) {
+  if (!request.linked()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<v1::Snapshot> snapshots, shop_.snapshots.List(source.id));
+  const char* obstacle = nullptr;
+  if (source.vm.state() != VirtualMachine::STATE_STOPPED) obstacle = "while it runs; stop it";
+  if (!snapshots.empty()) obstacle = "while it has snapshots; delete them";
+  if (obstacle == nullptr) return absl::OkStatus();
+  return Error(ErrorInfo::REASON_WRONG_STATE,
+               absl::StrCat(source.vm.name(), " cannot be cloned linked ", obstacle,
+                            ", or make a full clone"),
+               {{"virtual_machine", source.vm.name()}});
 }
 
 absl::StatusOr<Requests::Operation> Requests::Clone(const v1::CloneVirtualMachineRequest& request) {
@@ -220,6 +279,7 @@ absl::StatusOr<Requests::Operation> Requests::Clone(const v1::CloneVirtualMachin
                          request.initiator(),      false,          ""};
   ASSIGN_OR_RETURN(const MachineRecord source, shop_.machines.store().Get(source_id));
   RETURN_IF_ERROR(Check(change, source).status());
+  RETURN_IF_ERROR(CheckLinked(request, source));
   RETURN_IF_ERROR(CheckRoomForOneMore());
   ASSIGN_OR_RETURN(const MachineRecord copy, MakeCopy(request, source));
   RETURN_IF_ERROR(shop_.machines.store().CheckIdIsFree(copy.id));

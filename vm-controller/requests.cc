@@ -47,7 +47,7 @@ absl::StatusOr<Verdict> Requests::Check(const Change& change, const MachineRecor
   }
   if (!vm.current_operation().empty() && !TakesOver(change, vm)) return Busy(vm);
   ASSIGN_OR_RETURN(const Verdict verdict, CheckTransition(change.kind, vm, change.force));
-  if (!Widens(change.kind)) return verdict;
+  if (!IsBarredByLock(change.kind)) return verdict;
   ASSIGN_OR_RETURN(const auto policy, shop_.machines.store().GetPolicy(record.id));
   // Without a stored policy it counts as locked, but policy-engine, asked next, knows better.
   if (policy.has_value() && IsLocked(policy)) return Locked(vm);
@@ -104,6 +104,7 @@ absl::StatusOr<Requests::Operation> Requests::Begin(const Change& change, const 
   v1::OperationMetadata metadata;
   metadata.set_target(change.name);
   metadata.set_kind(change.kind);
+  metadata.set_step(OnlyStep(change.kind));
   *metadata.mutable_initiator() = change.initiator;
   std::string taken_over;
   RETURN_IF_ERROR(database_.Transact([&]() -> absl::Status {

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "google/longrunning/operations.pb.h"
+#include "virmo/v1/snapshot_service.pb.h"
 #include "virmo/v1/virtual_machine_service.pb.h"
 #include "vm-controller/operation_runner.h"
 #include "vm-controller/policy_reporter.h"
@@ -39,6 +40,10 @@ class Requests {
 
   absl::StatusOr<Operation> Clone(const v1::CloneVirtualMachineRequest& request);
   absl::StatusOr<Operation> Create(const v1::CreateVirtualMachineRequest& request);
+  absl::StatusOr<Operation> CreateSnapshot(const v1::CreateSnapshotRequest& request);
+  absl::StatusOr<std::vector<v1::Snapshot>> ListSnapshots(const std::string& parent);
+  absl::StatusOr<Operation> RevertToSnapshot(const v1::RevertToSnapshotRequest& request);
+  absl::StatusOr<Operation> DeleteSnapshot(const v1::DeleteSnapshotRequest& request);
   absl::StatusOr<v1::VirtualMachine> Update(const v1::UpdateVirtualMachineRequest& request);
 
  private:
@@ -52,6 +57,8 @@ class Requests {
   absl::StatusOr<MachineRecord> MakeRecord(const v1::CreateVirtualMachineRequest& request);
   absl::Status CheckCreate(const v1::CreateVirtualMachineRequest& request);
   absl::StatusOr<Operation> Download(const v1::CreateVirtualMachineRequest& request);
+  absl::Status CheckLinked(const v1::CloneVirtualMachineRequest& request,
+                           const MachineRecord& source);
   absl::StatusOr<MachineRecord> MakeCopy(const v1::CloneVirtualMachineRequest& request,
                                          const MachineRecord& source);
   absl::StatusOr<std::string> FreeCloneName(const std::string& source_name);
@@ -59,6 +66,7 @@ class Requests {
                                      const std::string& target, v1::AdmitRequest admit,
                                      const google::protobuf::Message& request);
   absl::Status CheckRoomForOneMore();
+  absl::Status CheckFeatures(const v1::VirtualMachine& wanted);
 
   Workshop& shop_;
   Database& database_;

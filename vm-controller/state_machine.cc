@@ -58,11 +58,29 @@ const std::vector<Row>& Table() {
        Vm::STATE_UNSPECIFIED,
        ErrorInfo::REASON_DELETE_FAILED},
       {v1::OPERATION_KIND_CLONE,
-       {Vm::STATE_STOPPED},
+       {Vm::STATE_STOPPED, Vm::STATE_RUNNING},
        {},
        Vm::STATE_CLONING,
        Vm::STATE_UNSPECIFIED,
        ErrorInfo::REASON_CLONE_FAILED},
+      {v1::OPERATION_KIND_SNAPSHOT,
+       {Vm::STATE_STOPPED, Vm::STATE_RUNNING},
+       {},
+       Vm::STATE_UNSPECIFIED,
+       Vm::STATE_UNSPECIFIED,
+       ErrorInfo::REASON_HYPERVISOR_FAILED},
+      {v1::OPERATION_KIND_REVERT,
+       {Vm::STATE_STOPPED, Vm::STATE_RUNNING, Vm::STATE_FAILED},
+       {},
+       Vm::STATE_UNSPECIFIED,
+       Vm::STATE_UNSPECIFIED,
+       ErrorInfo::REASON_HYPERVISOR_FAILED},
+      {v1::OPERATION_KIND_SNAPSHOT_DELETE,
+       {Vm::STATE_STOPPED, Vm::STATE_RUNNING, Vm::STATE_FAILED, Vm::STATE_SUSPENDED},
+       {},
+       Vm::STATE_UNSPECIFIED,
+       Vm::STATE_UNSPECIFIED,
+       ErrorInfo::REASON_HYPERVISOR_FAILED},
       {v1::OPERATION_KIND_PAUSE,
        {Vm::STATE_RUNNING},
        {},
@@ -137,6 +155,19 @@ VirtualMachine::State GoalState(v1::OperationKind kind) { return RowOf(kind).goa
 
 ErrorInfo::Reason FailureReason(v1::OperationKind kind) { return RowOf(kind).failure; }
 
+std::string OnlyStep(v1::OperationKind kind) {
+  switch (kind) {
+    case v1::OPERATION_KIND_PAUSE:
+      return "pause";
+    case v1::OPERATION_KIND_UNPAUSE:
+      return "run";
+    case v1::OPERATION_KIND_SUSPEND:
+      return "save";
+    default:
+      return "";
+  }
+}
+
 std::string OperationWord(v1::OperationKind kind) {
   std::string word;
   for (const absl::string_view part :
@@ -149,7 +180,11 @@ std::string OperationWord(v1::OperationKind kind) {
 bool Widens(v1::OperationKind kind) {
   return kind == v1::OPERATION_KIND_START || kind == v1::OPERATION_KIND_RESUME ||
          kind == v1::OPERATION_KIND_UNPAUSE || kind == v1::OPERATION_KIND_CLONE ||
-         kind == v1::OPERATION_KIND_DOWNLOAD_PROVISION;
+         kind == v1::OPERATION_KIND_REVERT || kind == v1::OPERATION_KIND_DOWNLOAD_PROVISION;
+}
+
+bool IsBarredByLock(v1::OperationKind kind) {
+  return Widens(kind) || kind == v1::OPERATION_KIND_SNAPSHOT;
 }
 
 bool HoldsResources(VirtualMachine::State state) {

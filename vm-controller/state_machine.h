@@ -28,12 +28,19 @@ v1::VirtualMachine::State GoalState(v1::OperationKind kind);
 // The reason that its failure has when the cause has no better one of its own.
 v1::ErrorInfo::Reason FailureReason(v1::OperationKind kind);
 
+// The step of an operation that has but one, so that it is recorded together with the acceptance;
+// empty for others.
+std::string OnlyStep(v1::OperationKind kind);
+
 // Its name as in the tree and in alerts: `Start`, `DownloadProvision`.
 std::string OperationWord(v1::OperationKind kind);
 
 // Whether it gives a virtual machine more than it has now, so that policy must be asked and a
 // lock forbids it.
 bool Widens(v1::OperationKind kind);
+
+// Whether a lock forbids it: what widens, and what takes data out of it.
+bool IsBarredByLock(v1::OperationKind kind);
 
 // Whether a virtual machine in this state may have a started domain.
 bool HoldsResources(v1::VirtualMachine::State state);

@@ -26,7 +26,7 @@ const std::map<v1::OperationKind, Rule>& Rules() {
       {v1::OPERATION_KIND_SUSPEND, {{30}, {30}, 60}},
       {v1::OPERATION_KIND_RESUME, {{60}, {60}, 30}},
       {v1::OPERATION_KIND_DELETE, {{10, 60, 100}, {10, 30, 60, 100}, 0}},
-      {v1::OPERATION_KIND_CLONE, {{10}, {10}, 0}},
+      {v1::OPERATION_KIND_CLONE, {{10, 30}, {10, 30}, 0}},
   };
   return *rules;
 }

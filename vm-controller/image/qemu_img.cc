@@ -95,6 +95,13 @@ absl::Status MakeOverlay(const std::string& image, ImageFormat format, int64_t s
                       .status());
 }
 
+absl::Status MakeEmptyDisk(int64_t size_bytes, const std::string& path) {
+  return Internal(
+      RunLimited({"qemu-img", "create", "-q", "-f", "qcow2", path, absl::StrCat(size_bytes)},
+                 {.unprivileged = false})
+          .status());
+}
+
 absl::Status CopyDisk(const std::string& from, const std::string& to,
                       const std::function<bool()>& is_cancelled) {
   ProcessLimits limits;

@@ -28,6 +28,9 @@ absl::StatusOr<int64_t> CheckImage(const std::string& path, ImageFormat format);
 absl::Status MakeOverlay(const std::string& image, ImageFormat format, int64_t size_bytes,
                          const std::string& path);
 
+// Makes an empty qcow2 disk.
+absl::Status MakeEmptyDisk(int64_t size_bytes, const std::string& path);
+
 // Copies a disk of ours, with all below it, into a new qcow2 file.
 absl::Status CopyDisk(const std::string& from, const std::string& to,
                       const std::function<bool()>& is_cancelled);

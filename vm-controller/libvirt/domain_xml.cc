@@ -41,15 +41,34 @@ void AddMetadata(pugi::xml_node domain, const DomainSpec& spec) {
   Set(owner, "image", spec.image_digest);
 }
 
-void AddPlatform(pugi::xml_node domain, const Platform& platform) {
+// libvirt finds the firmware that is installed, and keeps its variables for each domain.
+void AddUefi(pugi::xml_node os, bool secure) {
+  Set(os, "firmware", "efi");
+  pugi::xml_node firmware = Add(os, "firmware");
+  for (const char* name : {"enrolled-keys", "secure-boot"}) {
+    pugi::xml_node feature = Add(firmware, "feature");
+    Set(feature, "enabled", secure ? "yes" : "no");
+    Set(feature, "name", name);
+  }
+}
+
+void AddPlatform(pugi::xml_node domain, const DomainSpec& spec, const Platform& platform) {
+  using Firmware = v1::VirtualMachine::Firmware;
   pugi::xml_node os = Add(domain, "os");
-  if (platform.uefi) Set(os, "firmware", "efi");
+  const bool secure = spec.firmware == Firmware::KIND_UEFI_SECURE;
+  if (secure || spec.firmware == Firmware::KIND_UEFI) {
+    AddUefi(os, secure);
+  } else if (spec.firmware == Firmware::KIND_UNSPECIFIED && platform.uefi) {
+    Set(os, "firmware", "efi");
+  }
   pugi::xml_node type = Add(os, "type");
   if (!platform.architecture.empty()) Set(type, "arch", platform.architecture);
   if (!platform.machine.empty()) Set(type, "machine", platform.machine);
   type.text().set("hvm");
   pugi::xml_node features = Add(domain, "features");
   Add(features, "acpi");
+  // Secure Boot's variables are out of the guest's reach in this mode alone.
+  if (secure) Set(Add(features, "smm"), "state", "on");
   if (platform.domain_type == "kvm") {
     pugi::xml_node cpu = Add(domain, "cpu");
     Set(cpu, "mode", "host-passthrough");
@@ -133,6 +152,13 @@ void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& p
       Set(port, "model", "pcie-root-port");
     }
   }
+  if (spec.tpm) {
+    pugi::xml_node tpm = Add(devices, "tpm");
+    Set(tpm, "model", "tpm-crb");
+    pugi::xml_node emulator = Add(tpm, "backend");
+    Set(emulator, "type", "emulator");
+    Set(emulator, "version", "2.0");
+  }
   Set(Add(devices, "memballoon"), "model", "virtio");
   pugi::xml_node rng = Add(devices, "rng");
   Set(rng, "model", "virtio");
@@ -199,7 +225,7 @@ std::string WriteDomainXml(const DomainSpec& spec, const Platform& platform) {
   Set(memory, "unit", "MiB");
   memory.text().set(std::to_string(spec.memory_mib).c_str());
   AddText(domain, "vcpu", std::to_string(spec.cpu_count));
-  AddPlatform(domain, platform);
+  AddPlatform(domain, spec, platform);
   AddDevices(domain, spec, platform);
   return Print(domain);
 }

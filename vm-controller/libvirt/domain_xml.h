@@ -14,7 +14,10 @@ struct Platform {
   std::string architecture;  // `x86_64`.
   std::string machine;       // `q35`; empty: the hypervisor's default.
   std::string emulator;      // Empty: the hypervisor's default.
-  bool uefi = false;
+  bool uefi = false;         // By default.
+  bool has_uefi = false;     // Whether it is there at all.
+  bool has_secure_boot = false;
+  bool has_tpm = false;
 };
 
 // The name of the domain of a virtual machine, `virmo-{uuid}`.

@@ -2,7 +2,6 @@
 #include "vm-controller/libvirt/libvirt_hypervisor.h"
 
 #include <libvirt/virterror.h>
-#include <sys/statvfs.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -11,26 +10,17 @@
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/status_macros.h"
+#include "vm-controller/libvirt/handles.h"
 #include "vm-controller/libvirt/libvirt_error.h"
+#include "vm-controller/libvirt/parking.h"
 #include "vm-controller/libvirt/platform.h"
+#include "vm-controller/wipe_file.h"
 
 namespace virmo::vm_controller {
 namespace {
 
 // How long a call whose connection broke waits for the next one, to read back what it did.
 constexpr absl::Duration kReadBackTimeout = absl::Seconds(10);
-
-struct DomainDeleter {
-  void operator()(virDomainPtr domain) const { virDomainFree(domain); }
-};
-using DomainPtr = std::unique_ptr<virDomain, DomainDeleter>;
-
-// Takes what libvirt allocated.
-std::string TakeText(char* text) {
-  std::string copy = text == nullptr ? "" : text;
-  free(text);
-  return copy;
-}
 
 bool IsStarted(DomainState state) {
   return state == DomainState::kRunning || state == DomainState::kPaused;
@@ -40,10 +30,6 @@ bool IsPaused(DomainState state) { return state == DomainState::kPaused; }
 bool IsSaved(DomainState state) { return state == DomainState::kSaved; }
 bool IsOff(DomainState state) {
   return state == DomainState::kOff || state == DomainState::kCrashed;
-}
-
-bool IsTestDriver(virDomainPtr domain) {
-  return absl::string_view(virConnectGetType(virDomainGetConnect(domain))) == "TEST";
 }
 
 DomainState StateOf(virDomainPtr domain, std::string* detail) {
@@ -57,7 +43,13 @@ DomainState StateOf(virDomainPtr domain, std::string* detail) {
   }
   if (state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_PMSUSPENDED) return DomainState::kPaused;
   if (state != VIR_DOMAIN_SHUTOFF && !crashed) return DomainState::kRunning;
-  if (virDomainHasManagedSaveImage(domain, 0) == 1) return DomainState::kSaved;
+  if (virDomainHasManagedSaveImage(domain, 0) == 1) {
+    if (IsTestDriver(domain)) return DomainState::kSaved;
+    // A save that broke off together with its guest leaves a file that cannot be resumed.
+    if (!TakeText(virDomainManagedSaveGetXMLDesc(domain, 0)).empty()) return DomainState::kSaved;
+    *detail = "its guest ended while its state was being saved";
+    return DomainState::kCrashed;
+  }
   if (!crashed) return DomainState::kOff;
   *detail = "its process ended unexpectedly";
   return DomainState::kCrashed;
@@ -193,10 +185,22 @@ absl::Status LibvirtHypervisor::Undefine(const std::string& id) {
     return ReasonOf(status) == v1::ErrorInfo::REASON_VM_NOT_FOUND ? absl::OkStatus() : status;
   };
   if (domain == nullptr) return gone(Failed(connect.get(), "find a domain"));
-  unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE;
-  if (!IsTestDriver(domain.get())) flags |= VIR_DOMAIN_UNDEFINE_NVRAM;
-  if (virDomainUndefineFlags(domain.get(), flags) == 0) return absl::OkStatus();
+  unsigned flags = VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA;
+  if (!IsTestDriver(domain.get())) {
+    flags |= VIR_DOMAIN_UNDEFINE_NVRAM | VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+             VIR_DOMAIN_UNDEFINE_TPM;
+  }
+  (void)DropSavedState(domain.get());  // Undefining removes what is left.
+  if (virDomainUndefineFlags(domain.get(), flags) == 0) {
+    RemoveLog(DomainName(id));
+    return absl::OkStatus();
+  }
   return gone(Failed(connect.get(), absl::StrCat("undefine domain ", DomainName(id))));
+}
+
+void LibvirtHypervisor::RemoveLog(const std::string& name) {
+  if (options_.log_directory.empty()) return;
+  (void)WipeFile(absl::StrCat(options_.log_directory, "/", name, ".log"));
 }
 
 absl::Status LibvirtHypervisor::StartPaused(const std::string& id, StartFrom from) {
@@ -210,14 +214,18 @@ absl::Status LibvirtHypervisor::StartPaused(const std::string& id, StartFrom fro
   }
   return Act("start", id, IsStarted, [&](virDomainPtr domain) {
     const bool saved = virDomainHasManagedSaveImage(domain, 0) == 1;
-    if (from == StartFrom::kBoot && saved && virDomainManagedSaveRemove(domain, 0) != 0) return -1;
+    if (from == StartFrom::kBoot && saved && DropSavedState(domain) != 0) return -1;
     if (IsTestDriver(domain)) return StartAndPause(domain);
     return virDomainCreateWithFlags(domain, VIR_DOMAIN_START_PAUSED);
   });
 }
 
 absl::Status LibvirtHypervisor::Run(const std::string& id) {
-  return Act("run", id, IsRunning, virDomainResume);
+  return Act("run", id, IsRunning, [](virDomainPtr domain) {
+    if (virDomainResume(domain) != 0) return -1;
+    if (!IsTestDriver(domain)) ReturnDevices(domain);
+    return 0;
+  });
 }
 
 absl::Status LibvirtHypervisor::Pause(const std::string& id) {
@@ -229,34 +237,10 @@ absl::Status LibvirtHypervisor::RequestShutdown(const std::string& id) {
 }
 
 absl::Status LibvirtHypervisor::Destroy(const std::string& id) {
-  return Act("destroy", id, IsOff, [](virDomainPtr domain) {
+  return Act("destroy", id, IsOff, [this](virDomainPtr domain) {
     if (virDomainIsActive(domain) == 1 && virDomainDestroy(domain) != 0) return -1;
-    if (virDomainHasManagedSaveImage(domain, 0) == 1) return virDomainManagedSaveRemove(domain, 0);
-    return 0;
+    return DropSavedState(domain);
   });
-}
-
-absl::Status LibvirtHypervisor::CheckSaveRoom(const std::string& id) {
-  struct statvfs info;
-  if (options_.save_directory.empty()) return absl::OkStatus();
-  if (statvfs(options_.save_directory.c_str(), &info) != 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const Domain domain, Get(id));
-  const int64_t free_mib =
-      static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize) / (1 << 20);
-  const int64_t needed_mib = domain.memory_mib + options_.storage_reserve_mib;
-  if (free_mib >= needed_mib) return absl::OkStatus();
-  return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
-               absl::StrCat("cannot save the memory: ", free_mib, " MiB are free in ",
-                            options_.save_directory, ", ", needed_mib, " MiB are needed"),
-               {{"resource", "storage"},
-                {"free_mib", absl::StrCat(free_mib)},
-                {"needed_mib", absl::StrCat(needed_mib)}});
-}
-
-absl::Status LibvirtHypervisor::Save(const std::string& id) {
-  RETURN_IF_ERROR(CheckSaveRoom(id));
-  return Act("save", id, IsSaved,
-             [](virDomainPtr domain) { return virDomainManagedSave(domain, 0); });
 }
 
 absl::Status LibvirtHypervisor::SetLinks(virDomainPtr domain, Access access) {

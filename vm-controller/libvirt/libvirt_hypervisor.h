@@ -26,6 +26,8 @@ class LibvirtHypervisor : public Hypervisor {
     // Where the driver writes saved states, and what must stay free there; empty: not checked.
     std::string save_directory;
     int64_t storage_reserve_mib = 0;
+    // Where the driver writes a log for each domain; empty: those are left behind.
+    std::string log_directory;
     // Where the driver writes pid files; empty: pids are not told.
     std::string pid_directory;
     // Whether KVM works here with this emulator; asked at most once.
@@ -44,8 +46,15 @@ class LibvirtHypervisor : public Hypervisor {
   absl::Status Pause(const std::string& id) override;
   absl::Status RequestShutdown(const std::string& id) override;
   absl::Status Destroy(const std::string& id) override;
-  absl::Status Save(const std::string& id) override;
+  using Hypervisor::Save;
+  absl::Status Save(const std::string& id, const ActWatch& watch) override;
   AccessReport SetAccess(const std::string& id, Access access) override;
+  absl::Status TakeSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status RevertToSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status DeleteSnapshot(const std::string& id, const std::string& name) override;
+  absl::Status CopyLiveDisk(const std::string& id, const std::string& path,
+                            const ActWatch& watch) override;
+  absl::Status SetGuestClock(const std::string& id) override;
   absl::StatusOr<v1::Host> GetHost() override;
 
  private:
@@ -59,7 +68,11 @@ class LibvirtHypervisor : public Hypervisor {
   absl::StatusOr<Domain> Describe(virDomainPtr domain);
   absl::Status SetLinks(virDomainPtr domain, Access access);
   absl::Status SetAgent(virDomainPtr domain, Access access);
+  absl::Status WithDomain(const std::string& what, const std::string& id,
+                          const std::function<absl::Status(virDomainPtr)>& act);
   absl::Status CheckSaveRoom(const std::string& id);
+  int DropSavedState(virDomainPtr domain);
+  void RemoveLog(const std::string& name);
   absl::StatusOr<Platform> FindPlatform();
 
   const Options options_;

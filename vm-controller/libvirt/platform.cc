@@ -50,6 +50,15 @@ absl::StatusOr<Platform> ReadCapabilities(virConnectPtr connect) {
   return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED, "the hypervisor runs no full guests");
 }
 
+// Whether an `<enum name='…'>` of the capabilities has this value.
+bool Offers(const pugi::xml_node& part, const char* name, const char* value) {
+  for (const pugi::xml_node& choice :
+       part.find_child_by_attribute("enum", "name", name).children("value")) {
+    if (std::string(choice.child_value()) == value) return true;
+  }
+  return false;
+}
+
 void AddSupport(v1::Host& host, const char* operation, bool supported, const char* reason = "") {
   v1::OperationSupport* support = host.add_operations();
   support->set_operation(operation);
@@ -57,11 +66,25 @@ void AddSupport(v1::Host& host, const char* operation, bool supported, const cha
   if (!supported) support->set_reason(reason);
 }
 
+void AddFirmware(v1::Host& host, const Platform& platform) {
+  AddSupport(host, "UEFI", platform.has_uefi, "no UEFI firmware is installed on the host");
+  AddSupport(host, "SecureBoot", platform.has_secure_boot,
+             "no UEFI firmware with Secure Boot is installed on the host");
+  AddSupport(host, "TPM", platform.has_tpm, "swtpm is not installed on the host");
+  for (const char* operation : {"DirectKernel", "Encrypted"}) {
+    AddSupport(host, operation, false, "not built into this controller");
+  }
+}
+
 void AddOperations(v1::Host& host, bool is_test) {
   for (const char* operation : {"Provision", "Delete", "Clone", "Start", "Stop", "Suspend",
                                 "Resume", "Pause", "Unpause", "Lock", "Unlock", "UserUnlock"}) {
     AddSupport(host, operation, true);
   }
+  for (const char* operation : {"Snapshot", "Revert", "LinkedClone"}) {
+    AddSupport(host, operation, true);
+  }
+  AddSupport(host, "LiveClone", !is_test, "the test driver has no disks");
   AddSupport(host, "Console", !is_test, "the test driver has no guests");
   for (const char* operation : {"Firmware", "RAMBalloon", "CPUHotplug", "NetQoS", "Transfer"}) {
     AddSupport(host, operation, false, "not built into this controller");
@@ -87,6 +110,12 @@ absl::StatusOr<Platform> ReadPlatform(virConnectPtr connect) {
   platform.machine = capabilities.child_value("machine");
   platform.emulator = capabilities.child_value("path");
   platform.domain_type = capabilities.child_value("domain");
+  const pugi::xml_node os = capabilities.child("os");
+  platform.has_uefi = Offers(os, "firmware", "efi");
+  platform.has_secure_boot = platform.has_uefi && Offers(os.child("loader"), "secure", "yes");
+  const pugi::xml_node tpm = capabilities.child("devices").child("tpm");
+  platform.has_tpm = std::string(tpm.attribute("supported").value()) == "yes" &&
+                     Offers(tpm, "backendModel", "emulator");
   return platform;
 }
 
@@ -106,6 +135,7 @@ absl::StatusOr<v1::Host> DescribeHost(virConnectPtr connect, const Platform& pla
   host.set_accelerator(platform.domain_type == "qemu" ? "tcg" : platform.domain_type);
   host.set_reachable(true);
   AddOperations(host, is_test);
+  AddFirmware(host, platform);
   return host;
 }
 

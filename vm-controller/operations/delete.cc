@@ -1,24 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Delete (VirMO-HLF-02, HLF-10).
-#include <filesystem>
-#include <system_error>
-
-#include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/status_macros.h"
 #include "vm-controller/operation_plan.h"
 #include "vm-controller/operations/remove.h"
+#include "vm-controller/wipe_file.h"
 
 namespace virmo::vm_controller {
 
 absl::Status RemoveMachineFiles(const MachineFiles& files, const std::string& vm_id) {
-  std::error_code error;
-  std::filesystem::remove_all(files.Directory(vm_id), error);
-  if (error) {
-    return Error(v1::ErrorInfo::REASON_STORAGE_FAILED,
-                 absl::StrCat("cannot remove ", files.Directory(vm_id), ": ", error.message()));
-  }
+  RETURN_IF_ERROR(WipeDirectory(files.Directory(vm_id)));
   return SyncDirectory(files.Root());
 }
 
@@ -38,6 +30,11 @@ Plan MakeDeletePlan(Job& job) {
          job.shop.consoles.Detach(job.vm_id);
          return RemoveMachineFiles(job.shop.files, job.vm_id);
        }},
+      // What only it still needed of the disk it shared with clones.
+      {"layers", [&job] { return job.shop.layers.Release(job.vm_id); }},
+  };
+  plan.at_end = [&job](const absl::Status& outcome) {
+    return outcome.ok() ? job.shop.snapshots.RemoveAll(job.vm_id) : absl::OkStatus();
   };
   plan.fate_on_success = Plan::Fate::kRemoveForGood;
   return plan;

@@ -40,6 +40,16 @@ absl::Status Create(const Job& job, StartFrom from) {
   return absl::OkStatus();
 }
 
+absl::Status AdmitAndRun(const Job& job, v1::OperationKind kind) {
+  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
+  // It was let run before a crash: the goal is reached, and a lock since is the enforcer's.
+  if (domain.state == DomainState::kRunning) return absl::OkStatus();
+  RETURN_IF_ERROR(Admit(job, kind));
+  return LetRun(job);
+}
+
+}  // namespace
+
 absl::Status OpenChannels(const Job& job) {
   ASSIGN_OR_RETURN(const auto policy, job.shop.machines.store().GetPolicy(job.vm_id));
   const Access access = IsLocked(policy) ? Access::kClosed : Access::kOpen;
@@ -50,16 +60,6 @@ absl::Status OpenChannels(const Job& job) {
   }
   return absl::OkStatus();
 }
-
-absl::Status AdmitAndRun(const Job& job, v1::OperationKind kind) {
-  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
-  // It was let run before a crash: the goal is reached, and a lock since is the enforcer's.
-  if (domain.state == DomainState::kRunning) return absl::OkStatus();
-  RETURN_IF_ERROR(Admit(job, kind));
-  return LetRun(job);
-}
-
-}  // namespace
 
 bool IsStarted(const Domain& domain) {
   return domain.state == DomainState::kRunning || domain.state == DomainState::kPaused;
@@ -74,6 +74,8 @@ absl::StatusOr<DomainSpec> SpecOf(const Job& job, const std::string& vm_id) {
   spec.cpu_count =
       static_cast<int>(QuantityOf(record.vm.allocations(), v1::RESOURCE_KIND_PROCESSOR));
   spec.disk_path = job.shop.files.Disk(vm_id);
+  spec.firmware = record.vm.firmware().kind();
+  spec.tpm = record.vm.firmware().tpm();
   spec.console_socket = job.shop.files.ConsoleSocket(vm_id);
   if (record.vm.disks_size() > 0) spec.image_digest = record.vm.disks(0).image_digest();
   for (int i = 0; i < record.vm.network_interfaces_size(); ++i) {

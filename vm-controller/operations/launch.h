@@ -19,9 +19,15 @@ std::vector<Step> LaunchSteps(Job& job, StartFrom from, v1::OperationKind kind);
 // Asks policy-engine, and stores the policy it answers with.
 absl::Status Admit(const Job& job, v1::OperationKind kind);
 
+// Opens the channels to a started guest, unless a lock closes them.
+absl::Status OpenChannels(const Job& job);
+
 // Lets the CPUs run if the newest policy allows it at this very moment, and no admin's pause holds
 // it. VM_LOCKED, CANCELLED.
 absl::Status LetRun(const Job& job);
+
+// Tells the guest, which was away, what time it is: soon, and without anybody waiting for it.
+void SetClockSoon(const Job& job);
 
 // Whether the domain is started; its state then.
 bool IsStarted(const Domain& domain);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Start, Stop, Pause, Unpause.
-#include "absl/strings/str_cat.h"
+#include <algorithm>
+
 #include "absl/time/clock.h"
 #include "google/protobuf/util/time_util.h"
 #include "services/runtime/error.h"
@@ -37,30 +38,46 @@ absl::StatusOr<bool> IsOff(const Job& job) {
   return !IsStarted(*domain);
 }
 
-// A guest that stands still cannot obey. An admin's pause is ended for it; a lock's is not.
+// A guest that stands still cannot obey: a pause is ended for it. That of a lock too, since the
+// lock has closed every channel to it, and the enforcer lets a guest that is to stop run as long as
+// this operation does; it stands still again if it does not stop.
 absl::Status Wake(const Job& job) {
+  const std::shared_ptr<Mutex> gate = job.shop.machines.GateOf(job.vm_id);
+  MutexLock lock(*gate);
   ASSIGN_OR_RETURN(const MachineRecord record, job.shop.machines.store().Get(job.vm_id));
-  if (!record.vm.paused()) return absl::OkStatus();
-  RETURN_IF_ERROR(job.shop.machines.Change(
-      job.vm_id, [](MachineRecord& changed) { changed.vm.set_paused(false); }));
-  const absl::Status status = LetRun(job);
-  return ReasonOf(status) == v1::ErrorInfo::REASON_VM_LOCKED ? absl::OkStatus() : status;
+  ASSIGN_OR_RETURN(const auto policy, job.shop.machines.store().GetPolicy(job.vm_id));
+  ASSIGN_OR_RETURN(const bool off, IsOff(job));
+  if (off || (!record.vm.paused() && !record.vm.paused_by_lock())) return absl::OkStatus();
+  if (IsLocked(policy)) {
+    const AccessReport closed = job.shop.hypervisor.SetAccess(job.vm_id, Access::kClosed);
+    for (const absl::Status& status : {closed.network, closed.agent}) {
+      if (!status.ok() && ReasonOf(status) != v1::ErrorInfo::REASON_NOT_SUPPORTED) return status;
+    }
+  }
+  RETURN_IF_ERROR(job.shop.machines.Change(job.vm_id, [](MachineRecord& changed) {
+    changed.vm.set_paused(false);
+    changed.vm.set_paused_by_lock(false);
+  }));
+  return job.shop.hypervisor.Run(job.vm_id);
 }
 
 struct Patience {
   absl::Time deadline;
+  absl::Time usual_deadline;
   bool force = false;
 };
 
-absl::StatusOr<bool> StandsStillByLock(const Job& job) {
-  ASSIGN_OR_RETURN(const MachineRecord record, job.shop.machines.store().Get(job.vm_id));
-  return record.vm.paused_by_lock();
+// A locked guest computes, isolated, only to stop: no longer than is usual, whatever was asked.
+absl::StatusOr<absl::Time> DeadlineOf(const Job& job, const Patience& patience) {
+  ASSIGN_OR_RETURN(const auto policy, job.shop.machines.store().GetPolicy(job.vm_id));
+  return IsLocked(policy) ? std::min(patience.deadline, patience.usual_deadline)
+                          : patience.deadline;
 }
 
-absl::Status GiveUp(const Job& job, const Patience& patience, absl::string_view why,
-                    v1::ErrorInfo::Reason reason) {
+absl::Status GiveUp(const Job& job, const Patience& patience) {
   if (patience.force) return CutPower(job);
-  return Error(reason, absl::StrCat(why, "; use force to cut its power"));
+  return Error(v1::ErrorInfo::REASON_TIMED_OUT,
+               "the guest did not stop in time; use force to cut its power");
 }
 
 absl::Status AwaitOff(const Job& job, const Patience& patience) {
@@ -71,15 +88,8 @@ absl::Status AwaitOff(const Job& job, const Patience& patience) {
     if (job.is_cancelled()) {
       return Error(v1::ErrorInfo::REASON_CANCELLED, "cancelled while the guest was to stop");
     }
-    ASSIGN_OR_RETURN(const bool held, StandsStillByLock(job));
-    if (held) {
-      return GiveUp(job, patience, "the guest cannot stop by itself, a lock holds its CPUs",
-                    v1::ErrorInfo::REASON_STOP_FAILED);
-    }
-    if (absl::Now() > patience.deadline) {
-      return GiveUp(job, patience, "the guest did not stop in time",
-                    v1::ErrorInfo::REASON_TIMED_OUT);
-    }
+    ASSIGN_OR_RETURN(const absl::Time deadline, DeadlineOf(job, patience));
+    if (absl::Now() > deadline) return GiveUp(job, patience);
     if (absl::Now() > ask_again) {
       RETURN_IF_ERROR(job.shop.hypervisor.RequestShutdown(job.vm_id));
       ask_again = absl::Now() + kAskAgainAfter;
@@ -135,7 +145,8 @@ Plan MakeStopPlan(Job& job, bool force, bool force_after_timeout, absl::Duration
     const absl::Time accepted =
         absl::FromUnixMicros(google::protobuf::util::TimeUtil::TimestampToMicroseconds(
             job.entry.metadata.create_time()));
-    const Patience patience = {accepted + timeout, force_after_timeout};
+    const absl::Duration usual = absl::Seconds(job.shop.config.stop_timeout_seconds());
+    const Patience patience = {accepted + timeout, accepted + usual, force_after_timeout};
     plan.steps = {{"wake", [&job] { return Wake(job); }},
                   {"ask", [&job] { return AskToStop(job); }},
                   {"await", [&job, patience] { return AwaitOff(job, patience); }}};

@@ -9,7 +9,8 @@
 
 namespace virmo::vm_controller {
 
-// Removes a virtual machine's disk, console log and folder. Succeeds if there is none.
+// Wipes a virtual machine's disk, console log and whatever else its folder holds, and removes it.
+// Succeeds if there is none.
 absl::Status RemoveMachineFiles(const MachineFiles& files, const std::string& vm_id);
 
 // Cuts its power and removes its domain with any saved state. Succeeds if there is none.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Suspend and Resume (VirMO-HLF-12, HLF-13).
+#include <algorithm>
+
 #include "services/runtime/error.h"
+#include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
 #include "vm-controller/operation_plan.h"
 #include "vm-controller/operations/launch.h"
@@ -9,6 +12,16 @@ namespace virmo::vm_controller {
 namespace {
 
 using v1::VirtualMachine;
+
+absl::Status Save(const Job& job) {
+  ActWatch watch;
+  watch.is_cancelled = job.is_cancelled;
+  watch.on_progress = [&job](int64_t done, int64_t total) {
+    const int percent = total > 0 ? static_cast<int>(std::min(done, total) * 99 / total) : 0;
+    job.shop.journal.SetProgress(job.id, percent, done, total);
+  };
+  return job.shop.hypervisor.Save(job.vm_id, watch);
+}
 
 // A save that failed half-way may leave the guest standing still: it is to run on, unless
 // something holds it.
@@ -31,9 +44,17 @@ absl::Status SaveAgain(const Job& job) {
 
 }  // namespace
 
+// A guest that has no agent keeps the time it had; one that is locked has none.
+void SetClockSoon(const Job& job) {
+  job.shop.errands.Run(job.vm_id, [&hypervisor = job.shop.hypervisor, id = job.vm_id] {
+    const absl::Status status = hypervisor.SetGuestClock(id);
+    if (!status.ok()) spdlog::info("kept its clock vm={} cause=\"{}\"", id, status.message());
+  });
+}
+
 Plan MakeSuspendPlan(Job& job) {
   Plan plan;
-  plan.steps = {{"save", [&job] { return job.shop.hypervisor.Save(job.vm_id); }}};
+  plan.steps = {{"save", [&job] { return Save(job); }}};
   plan.roll_back = [&job] { return RunOn(job); };
   plan.on_success = [&job](MachineRecord& record) {
     record.vm.set_paused_by_lock(false);
@@ -47,7 +68,10 @@ Plan MakeResumePlan(Job& job) {
   Plan plan;
   plan.steps = LaunchSteps(job, StartFrom::kSavedState, v1::OPERATION_KIND_RESUME);
   plan.roll_back = [&job] { return SaveAgain(job); };
-  plan.on_success = [](MachineRecord& record) { record.suspended_by_lock = false; };
+  plan.on_success = [&job](MachineRecord& record) {
+    record.suspended_by_lock = false;
+    SetClockSoon(job);
+  };
   plan.on_failure = [](MachineRecord& record) {
     record.vm.set_state(VirtualMachine::STATE_SUSPENDED);
   };
