@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/integration/vm_controller_fixture.h"
 
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -22,6 +24,8 @@
 
 namespace virmo::vm_controller {
 namespace {
+
+constexpr char kBootId[] = "/proc/sys/kernel/random/boot_id";
 
 std::string Read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -78,7 +82,7 @@ void VmControllerFixture::WriteConfiguration() {
       << "policy_engine { address: 'unix:" << directory_ << "/policy.sock' }\n"
       << "accelerator: ACCELERATOR_TCG\n"
       << "hypervisor_uri: '" << HypervisorUri() << "'\n"
-      << "logging { level: 'debug' }\n"
+      << ExtraConfiguration() << "logging { level: 'debug' }\n"
       << "package_directories: '" << std::filesystem::path(VIRMO_GUEST_IMAGE).parent_path().string()
       << "'\n";
 }
@@ -89,6 +93,12 @@ void VmControllerFixture::StartProgram(const std::string& fault) {
   if (child == 0) {
     if (freopen(log.c_str(), "a", stderr) == nullptr) _exit(126);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!boot_id_file_.empty() &&
+        (unshare(CLONE_NEWNS) != 0 ||
+         mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+         mount(boot_id_file_.c_str(), kBootId, nullptr, MS_BIND, nullptr) != 0)) {
+      _exit(125);
+    }
     if (!fault.empty()) setenv("VIRMO_FAULT", fault.c_str(), 1);
     execl(VIRMO_VM_CONTROLLER, "vm-controller", "--config", config.c_str(), nullptr);
     _exit(127);
@@ -101,6 +111,7 @@ void VmControllerFixture::StartProgram(const std::string& fault) {
                                                  grpc::InsecureChannelCredentials(), fresh);
   vms_ = v1::VirtualMachineService::NewStub(channel);
   operations_ = google::longrunning::Operations::NewStub(channel);
+  snapshots_ = v1::SnapshotService::NewStub(channel);
   AwaitReachable();
 }
 
@@ -207,8 +218,43 @@ std::string VmControllerFixture::Provision(const std::string& name) {
   return request.virtual_machine_id();
 }
 
+void VmControllerFixture::SetBootId(const std::string& boot_id) {
+  boot_id_file_ = directory_ + "/boot_id";
+  std::ofstream(boot_id_file_) << boot_id << "\n";
+}
+
+void VmControllerFixture::Type(const std::string& id, const std::string& line) {
+  grpc::ClientContext context;
+  const auto console = vms_->OpenConsole(&context);
+  v1::OpenConsoleRequest request;
+  request.set_name(VirtualMachineName(id));
+  console->Write(request);
+  request.Clear();
+  request.set_input(line + "\n");
+  console->Write(request);
+  // Two ticks later it has been handed over.
+  v1::OpenConsoleResponse output;
+  for (int i = 0; i < 2; ++i) console->Read(&output);
+  context.TryCancel();
+  console->Finish();
+}
+
+std::string VmControllerFixture::ConsoleOf(const std::string& id) {
+  return Read(absl::StrCat(directory_, "/state/vms/", id, "/console/log"));
+}
+
+std::vector<std::string> VmControllerFixture::FilesWith(const std::string& text,
+                                                        const std::string& directory) {
+  std::vector<std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (!entry.is_regular_file() || entry.is_symlink()) continue;
+    if (absl::StrContains(Read(entry.path()), text)) found.push_back(entry.path());
+  }
+  return found;
+}
+
 int VmControllerFixture::LastTick(const std::string& id) {
-  const std::string text = Read(absl::StrCat(directory_, "/state/vms/", id, "/console/log"));
+  const std::string text = ConsoleOf(id);
   const size_t at = text.rfind("tick ");
   if (at == std::string::npos) return 0;
   const std::string rest = text.substr(at + 5, 20);

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "google/longrunning/operations.grpc.pb.h"
@@ -14,6 +15,7 @@
 #include "services/runtime/resource_name.h"
 #include "services/runtime/uuid.h"
 #include "tests/integration/policy_server_fixture.h"
+#include "virmo/v1/snapshot_service.grpc.pb.h"
 #include "virmo/v1/virtual_machine_service.grpc.pb.h"
 
 namespace virmo::vm_controller {
@@ -34,6 +36,14 @@ class VmControllerFixture : public testing::Test {
   // Waits until it has killed itself.
   void AwaitDeath();
   virtual std::string HypervisorUri() { return "qemu:///embed"; }
+  virtual std::string ExtraConfiguration() { return ""; }
+  // The program sees this text as the kernel's boot id from its next start on. Needs root.
+  void SetBootId(const std::string& boot_id);
+  // Types a line on a guest's console; it runs it.
+  void Type(const std::string& id, const std::string& line);
+  std::string ConsoleOf(const std::string& id);
+  // Files below `directory` that hold the text.
+  static std::vector<std::string> FilesWith(const std::string& text, const std::string& directory);
 
   v1::VirtualMachine Vm(const std::string& id);
 
@@ -79,6 +89,7 @@ class VmControllerFixture : public testing::Test {
   std::unique_ptr<PolicyServerFixture> policy_;
   std::unique_ptr<Stub> vms_;
   std::unique_ptr<google::longrunning::Operations::Stub> operations_;
+  std::unique_ptr<v1::SnapshotService::Stub> snapshots_;
 
  private:
   void WriteConfiguration();
@@ -86,6 +97,7 @@ class VmControllerFixture : public testing::Test {
   void Reap();
   std::set<pid_t> Qemus();
 
+  std::string boot_id_file_;
   std::atomic<pid_t> program_ = -1;
   std::atomic<bool> ending_ = false;
   std::thread reaper_;
