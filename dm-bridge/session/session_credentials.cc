@@ -78,8 +78,7 @@ std::optional<SessionStep> Session::CheckOwnCredentials(const Message& message) 
 std::optional<SessionStep> Session::Answer401(const Command& status) {
   if (challenged_) return End(Refused("the server refuses our credentials"));
   const std::optional<std::string> nonce = NextNonce(status.chal);
-  const absl::string_view type =
-      status.chal && status.chal->meta.type ? *status.chal->meta.type : "";
+  const std::string type = status.chal ? status.chal->meta.type.value_or("") : "";
   if (!nonce || absl::StripAsciiWhitespace(type) != syncml::kAuthMd5) {
     return End(Refused(absl::StrCat("the server wants credentials of a kind that we do not have: ",
                                     type.empty() ? "no challenge" : type)));

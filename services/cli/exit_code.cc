@@ -77,6 +77,14 @@ std::string ShellWord(absl::string_view word) {
                : absl::StrCat("'", absl::StrReplaceAll(word, {{"'", "'\\''"}}), "'");
 }
 
+// A reason that says more precisely what another says, with the same codes: on the wire they are
+// one.
+bool RefinesAnother(Reason reason) {
+  return reason == v1::ErrorInfo::REASON_KEY_UNAVAILABLE ||
+         reason == v1::ErrorInfo::REASON_EULA_NOT_ACCEPTED ||
+         reason == v1::ErrorInfo::REASON_NOT_ENFORCEABLE;
+}
+
 }  // namespace
 
 std::string ExitCodeHelp() {
@@ -168,7 +176,7 @@ Reason ReasonOfResult(int result_code, int dm_status) {
     const google::protobuf::EnumDescriptor& reasons = *v1::ErrorInfo::Reason_descriptor();
     for (int i = 1; i < reasons.value_count(); ++i) {
       const auto reason = static_cast<Reason>(reasons.value(i)->number());
-      if (ResultCodeOf(reason) != result_code) continue;
+      if (ResultCodeOf(reason) != result_code || RefinesAnother(reason)) continue;
       if (exact && DmStatusOf(reason) != dm_status) continue;
       found = reason;
       ++matches;
