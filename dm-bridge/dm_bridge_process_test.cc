@@ -75,7 +75,8 @@ class DmBridgeProcessTest : public ::testing::Test {
         << " alert_emitter " << device << " policy_engine " << device << " vm_controller " << device
         << " account_files: '" << folder_ / "account.textproto"
         << "'"
-        << " notification_address: '127.0.0.1:" << udp_port_ << "' poll_interval_seconds: 3600";
+        << " notification_address: '127.0.0.1:" << udp_port_ << "' poll_interval_seconds: 3600"
+        << " min_poll_interval_seconds: 3600";
   }
 
   void StartBridge() {

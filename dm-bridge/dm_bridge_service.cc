@@ -4,12 +4,56 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "dm-bridge/tree/dm_error.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/codec.h"
 
 namespace virmo::dm_bridge {
+namespace {
+
+constexpr absl::Duration kSignOfLife = absl::Seconds(10);
+
+// Hands what `watcher` sees to a stream, until either ends.
+template <typename Watcher, typename Event>
+grpc::Status Stream(Watcher& watcher, grpc::ServerContext& context,
+                    grpc::ServerWriter<Event>& writer) {
+  writer.SendInitialMetadata();
+  Event event;
+  absl::Time said = absl::Now();
+  while (!context.IsCancelled()) {
+    // Short, to see soon that nobody listens any more.
+    if (!watcher.Next(absl::Seconds(1), &event)) return grpc::Status::OK;
+    const bool sign_of_life = event.ByteSizeLong() == 0;
+    if (sign_of_life && absl::Now() - said < kSignOfLife) continue;
+    said = absl::Now();
+    if (!writer.Write(event)) break;
+  }
+  return grpc::Status::OK;
+}
+
+}  // namespace
+
+grpc::Status DmBridgeService::WatchPrompts(grpc::ServerContext* context,
+                                           const v1::WatchPromptsRequest* /*request*/,
+                                           grpc::ServerWriter<v1::WatchPromptsResponse>* writer) {
+  PromptBoard::Watcher watcher(prompts_);
+  return Stream(watcher, *context, *writer);
+}
+
+grpc::Status DmBridgeService::AnswerPrompt(grpc::ServerContext* /*context*/,
+                                           const v1::AnswerPromptRequest* request,
+                                           v1::AnswerPromptResponse* /*response*/) {
+  return ToGrpc(prompts_.Answer(*request));
+}
+
+grpc::Status DmBridgeService::WatchTrace(grpc::ServerContext* context,
+                                         const v1::WatchTraceRequest* /*request*/,
+                                         grpc::ServerWriter<v1::WatchTraceResponse>* writer) {
+  TraceFeed::Watcher watcher(trace_);
+  return Stream(watcher, *context, *writer);
+}
 
 grpc::Status DmBridgeService::RunSession(grpc::ServerContext* /*context*/,
                                          const v1::RunSessionRequest* request,

@@ -15,8 +15,11 @@
 #include "dm-bridge/dm_bridge_service.h"
 #include "dm-bridge/objects/standard_objects.h"
 #include "dm-bridge/objects/virmo.h"
+#include "dm-bridge/transport/notification_gate.h"
+#include "dm-bridge/transport/notification_http.h"
 #include "dm-bridge/transport/notification_listener.h"
 #include "services/runtime/channel.h"
+#include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/process.h"
@@ -26,6 +29,9 @@
 
 namespace virmo::dm_bridge {
 namespace {
+
+// Below, not even our own messages have room.
+constexpr int kLeastMessageBytes = 2048;
 
 constexpr char kDefaultAccountFile[] = "/etc/virmo/account.textproto";
 
@@ -37,6 +43,10 @@ config::v1::DmBridgeConfig Defaults() {
   config.mutable_policy_engine()->set_address("unix:/run/virmo/policy-engine.sock");
   config.mutable_vm_controller()->set_address("unix:/run/virmo/vm-controller.sock");
   config.set_poll_interval_seconds(300);
+  config.set_min_poll_interval_seconds(2);
+  config.set_encoding("xml");
+  config.set_max_message_bytes(65536);
+  config.set_max_object_bytes(1048576);
   config.set_manufacturer("VirMO");
   config.set_model("Generic");
   return config;
@@ -113,19 +123,56 @@ absl::StatusOr<Channels> MakeChannels(const config::v1::DmBridgeConfig& config) 
   return channels;
 }
 
-absl::StatusOr<std::unique_ptr<NotificationListener>> Listen(
-    const config::v1::DmBridgeConfig& config, AccountStore& accounts, ClientSet& clients) {
-  if (config.notification_address().empty()) return nullptr;
-  return NotificationListener::Start(config.notification_address(), accounts,
-                                     [&clients](const NotificationGate::Accepted& accepted) {
-                                       clients.OnNotified(accepted.server_id,
-                                                          {.session_id = accepted.session_id,
-                                                           .resync_nonce = accepted.resync_nonce});
-                                     });
+// What would otherwise be noticed in the middle of a session.
+absl::Status CheckConfig(const config::v1::DmBridgeConfig& config) {
+  if (config.encoding() != "xml" && config.encoding() != "wbxml") {
+    return InvalidField("encoding", absl::StrCat("neither xml nor wbxml: ", config.encoding()));
+  }
+  const std::string& compression = config.compression();
+  if (!compression.empty() && compression != "gzip" && compression != "deflate") {
+    return InvalidField("compression", absl::StrCat("neither gzip nor deflate: ", compression));
+  }
+  if (config.max_message_bytes() < kLeastMessageBytes) {
+    return InvalidField("max_message_bytes", absl::StrCat("less than ", kLeastMessageBytes));
+  }
+  if (config.max_object_bytes() < 1) return InvalidField("max_object_bytes", "less than 1");
+  if (config.client_certificate_file().empty() != config.client_key_file().empty()) {
+    return InvalidField("client_key_file", "certificate and key are both needed, or neither");
+  }
+  return absl::OkStatus();
+}
+
+// The ways that package #0 comes.
+struct Listeners {
+  std::unique_ptr<NotificationGate> gate;
+  std::unique_ptr<NotificationListener> udp;
+  std::unique_ptr<NotificationHttp> http;
+};
+
+absl::StatusOr<Listeners> Listen(const config::v1::DmBridgeConfig& config, AccountStore& accounts,
+                                 ClientSet& clients) {
+  Listeners listeners;
+  ASSIGN_OR_RETURN(
+      listeners.gate,
+      NotificationGate::Open(accounts, [&clients](const NotificationGate::Accepted& accepted) {
+        clients.OnNotified(accepted.server_id, {.session_id = accepted.session_id,
+                                                .resync_nonce = accepted.resync_nonce,
+                                                .ask_user = accepted.ask_user});
+      }));
+  if (!config.notification_address().empty()) {
+    ASSIGN_OR_RETURN(listeners.udp,
+                     NotificationListener::Start(config.notification_address(), *listeners.gate));
+  }
+  if (!config.notification_http_address().empty()) {
+    ASSIGN_OR_RETURN(listeners.http, NotificationHttp::Start(config.notification_http_address(),
+                                                             *listeners.gate, {}));
+  }
+  return listeners;
 }
 
 // Every object of the process is made here, in order of dependency, and nowhere else.
 absl::Status Run(const config::v1::DmBridgeConfig& config) {
+  RETURN_IF_ERROR(CheckConfig(config));
   ASSIGN_OR_RETURN(const auto process, Process::Create("dm-bridge", config.listener()));
   ASSIGN_OR_RETURN(const auto database, OpenDatabase(config.state_directory()));
   ASSIGN_OR_RETURN(const auto acls, AclStore::Open(*database));
@@ -134,6 +181,8 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   ProvisionStore provisions(*database);
   ImportAccounts(config, accounts, *process);
   ASSIGN_OR_RETURN(const Channels channels, MakeChannels(config));
+  PromptBoard prompts(config.unattended_prompts());
+  TraceFeed trace;
   ClientSet clients;
   DeviceView view(
       channels.vm_controller, channels.policy_engine,
@@ -157,12 +206,16 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   ASSIGN_OR_RETURN(const auto known, accounts.List());
   for (const config::v1::DmAccount& account : known) {
     clients.Add(std::make_unique<DmClient>(
-        account, DmClient::Environment{tree, accounts, alerts, view, config}));
+        account, DmClient::Environment{tree, accounts, alerts, view, prompts, trace, config}));
   }
-  ASSIGN_OR_RETURN(const auto listener, Listen(config, accounts, clients));
-  DmBridgeService service(clients, tree, view);
+  ASSIGN_OR_RETURN(const Listeners listeners, Listen(config, accounts, clients));
+  DmBridgeService service(clients, tree, view, prompts, trace);
   process->Register(service);
-  process->OnShutdown([&] { clients.Clear(); });
+  process->OnShutdown([&] {
+    prompts.Close();
+    trace.Close();
+    clients.Clear();
+  });
   return process->Serve();
 }
 

@@ -31,6 +31,22 @@ absl::string_view HostOf(absl::string_view url) {
   return host.substr(0, host.find(':'));
 }
 
+absl::Status CheckAuthentication(const config::v1::DmAccount& account, bool https) {
+  const std::string& kind = account.authentication();
+  const bool transport = kind == "TRANSPORT";
+  if (!kind.empty() && kind != "DIGEST" && kind != "HMAC" && kind != "BASIC" && !transport) {
+    return InvalidField("authentication",
+                        absl::StrCat("none of DIGEST, HMAC, BASIC, TRANSPORT: ", kind));
+  }
+  if ((kind == "BASIC" || transport) && !https) {
+    return InvalidField("authentication", absl::StrCat(kind, " is for https only"));
+  }
+  if (account.client_secret().empty() && !transport) {
+    return InvalidField("client_secret", "missing");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckAddress(absl::string_view url) {
@@ -52,8 +68,8 @@ absl::Status CheckAccount(const config::v1::DmAccount& account) {
   RETURN_IF_ERROR(CheckAddress(account.address()));
   if (account.device_uri().empty()) return InvalidField("device_uri", "missing");
   if (account.client_name().empty()) return InvalidField("client_name", "missing");
-  if (account.client_secret().empty()) return InvalidField("client_secret", "missing");
   const bool https = absl::StartsWithIgnoreCase(account.address(), "https://");
+  RETURN_IF_ERROR(CheckAuthentication(account, https));
   if (account.server_secret().empty() && !https) {
     return InvalidField("server_secret", "missing; without TLS nothing else proves the server");
   }
@@ -69,7 +85,9 @@ Schema AccountStore::GetSchema() {
   return {"accounts",
           {"CREATE TABLE account (server_id TEXT PRIMARY KEY, account BLOB NOT NULL,"
            " client_nonce BLOB, server_nonce_1 BLOB, server_nonce_2 BLOB);"
-           "CREATE TABLE account_file (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL)"}};
+           "CREATE TABLE account_file (path TEXT PRIMARY KEY, fingerprint TEXT NOT NULL)",
+           "ALTER TABLE account ADD COLUMN met INTEGER NOT NULL DEFAULT 0;"
+           "CREATE TABLE notification (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL)"}};
 }
 
 absl::Status AccountStore::Import(const std::string& path) {
@@ -84,14 +102,19 @@ absl::Status AccountStore::Import(const std::string& path) {
     return Annotate(checked, path);
   }
   return database_.Transact([&]() -> absl::Status {
-    RETURN_IF_ERROR(Save(account));
+    RETURN_IF_ERROR(Put(account));
     return database_.Execute(
         "INSERT OR REPLACE INTO account_file (path, fingerprint) VALUES (?1, ?2)",
         {path, fingerprint});
   });
 }
 
-absl::Status AccountStore::Save(const config::v1::DmAccount& account) {
+absl::Status AccountStore::Put(const config::v1::DmAccount& account) {
+  return database_.Transact([&] { return PutInTransaction(account); });
+}
+
+absl::Status AccountStore::PutInTransaction(const config::v1::DmAccount& account) {
+  RETURN_IF_ERROR(CheckAccount(account));
   RETURN_IF_ERROR(
       database_.Execute("INSERT OR REPLACE INTO account (server_id, account) VALUES (?1, ?2)",
                         {account.server_id(), Blob{account.SerializeAsString()}}));
@@ -142,6 +165,33 @@ absl::Status AccountStore::SaveNonces(const std::string& server_id, const Nonces
       {server_id, value(nonces.client.has_value(), nonces.client.value_or("")),
        value(!nonces.server.empty(), nonces.server.empty() ? "" : nonces.server[0]),
        value(nonces.server.size() > 1, nonces.server.size() > 1 ? nonces.server[1] : "")});
+}
+
+absl::StatusOr<bool> AccountStore::HasMet(const std::string& server_id) {
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
+                   database_.Query("SELECT met FROM account WHERE server_id = ?1", {server_id}));
+  return !rows.empty() && rows[0].Int(0) != 0;
+}
+
+absl::Status AccountStore::SetMet(const std::string& server_id) {
+  return database_.Execute("UPDATE account SET met = 1 WHERE server_id = ?1", {server_id});
+}
+
+absl::StatusOr<std::vector<std::string>> AccountStore::Notifications() {
+  ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
+                   database_.Query("SELECT key FROM notification ORDER BY id"));
+  std::vector<std::string> keys;
+  for (const SqlRow& row : rows) keys.push_back(row.Text(0));
+  return keys;
+}
+
+absl::Status AccountStore::RememberNotification(const std::string& key) {
+  return database_.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(database_.Execute("INSERT INTO notification (key) VALUES (?1)", {key}));
+    return database_.Execute(
+        "DELETE FROM notification WHERE id <= (SELECT MAX(id) FROM notification) - ?1",
+        {int64_t{kNotifications}});
+  });
 }
 
 absl::Status AccountStore::SaveProtocolVersion(const std::string& server_id,

@@ -26,6 +26,9 @@ class AccountStore {
   // count again. INVALID_ARGUMENT if it is no right account; never quotes a secret.
   absl::Status Import(const std::string& path);
 
+  // Adds an account, or changes it: then its nonces count again. INVALID_ARGUMENT as CheckAccount.
+  absl::Status Put(const config::v1::DmAccount& account);
+
   // All accounts, in order of server id; the secrets are in them.
   absl::StatusOr<std::vector<config::v1::DmAccount>> List();
 
@@ -35,14 +38,23 @@ class AccountStore {
   // Remembers the protocol version that the server understands.
   absl::Status SaveProtocolVersion(const std::string& server_id, const std::string& version);
 
+  // Whether a session with the server ever went well; begins anew when the account is put.
+  absl::StatusOr<bool> HasMet(const std::string& server_id);
+  absl::Status SetMet(const std::string& server_id);
+
+  // The newest kNotifications of what package #0 asked for, oldest first; see NotificationGate.
+  static constexpr int kNotifications = 1024;
+  absl::StatusOr<std::vector<std::string>> Notifications();
+  absl::Status RememberNotification(const std::string& key);
+
  private:
-  absl::Status Save(const config::v1::DmAccount& account);
+  absl::Status PutInTransaction(const config::v1::DmAccount& account);
 
   Database& database_;
 };
 
 // Checks an account: what is needed is there, the address is https, or http to a loopback
-// address.
+// address, and basic authentication or mutual TLS only with https. Never quotes a secret.
 absl::Status CheckAccount(const config::v1::DmAccount& account);
 
 // https to anywhere, http to loopback only.

@@ -78,26 +78,44 @@ TEST(CheckAddressTest, PlainHttpIsForLoopbackOnly) {
 
 TEST_F(AccountStoreTest, TheGateAcceptsTheWorkedVectorOnce) {
   ASSERT_TRUE(Import(Good()).ok());
-  NotificationGate gate(accounts_);
+  std::vector<NotificationGate::Accepted> accepted;
+  const auto gate = *NotificationGate::Open(
+      accounts_, [&](const NotificationGate::Accepted& one) { accepted.push_back(one); });
   syncml::Notification notification;
   notification.ui_mode = 1;
   notification.session_id = 0x1F;
   notification.server_id = "virmo-server";
   const std::string octets = *syncml::Encode(notification, "srvsecret", kServerNonce);
   ASSERT_EQ(octets.size(), 36u);
-  const auto accepted = gate.Check(octets);
-  ASSERT_TRUE(accepted.ok()) << accepted.status();
-  EXPECT_EQ(accepted->session_id, "1F");
-  EXPECT_FALSE(accepted->resync_nonce.has_value());
-  EXPECT_TRUE(absl::IsAlreadyExists(gate.Check(octets).status()));
-  EXPECT_TRUE(gate.Check(*syncml::Encode(notification, "srvsecret", syncml::ResyncNonceAscii()))
-                  ->resync_nonce.has_value());
-  EXPECT_TRUE(absl::IsUnauthenticated(
-      gate.Check(*syncml::Encode(notification, "srvsecret", kClientNonce)).status()));
-  EXPECT_FALSE(gate.Check("rubbish").ok());
+  const auto encode = [&](const std::string& nonce) {
+    return *syncml::Encode(notification, "srvsecret", nonce);
+  };
+  ASSERT_TRUE(gate->Take(octets).ok());
+  ASSERT_EQ(accepted.size(), 1u);
+  EXPECT_EQ(accepted[0].session_id, "1F");
+  EXPECT_FALSE(accepted[0].resync_nonce.has_value());
+  EXPECT_FALSE(accepted[0].ask_user);
+  EXPECT_TRUE(absl::IsAlreadyExists(gate->Take(octets)));
+  EXPECT_TRUE(gate->Take(encode(std::string(syncml::ResyncNonceAscii()))).ok());
+  EXPECT_TRUE(gate->Take(encode(std::string(syncml::ResyncNonce()))).ok());
+  EXPECT_EQ(accepted[1].resync_nonce, "0x00000000");
+  EXPECT_EQ(accepted[2].resync_nonce, std::string(4, '\0'));
+  EXPECT_TRUE(absl::IsUnauthenticated(gate->Take(encode(kClientNonce))));
+  EXPECT_FALSE(gate->Take("rubbish").ok());
+  notification.session_id = 0x20;
+  notification.ui_mode = 3;
+  for (const int version : {11, 12, 13}) {
+    notification.version = version;
+    ++notification.session_id;
+    EXPECT_TRUE(gate->Take(encode(kServerNonce)).ok()) << version;
+    EXPECT_TRUE(accepted.back().ask_user);
+  }
   notification.server_id = "stranger";
-  EXPECT_TRUE(absl::IsNotFound(
-      gate.Check(*syncml::Encode(notification, "srvsecret", kServerNonce)).status()));
+  EXPECT_TRUE(absl::IsNotFound(gate->Take(encode(kServerNonce))));
+
+  const auto after_restart = *NotificationGate::Open(
+      accounts_, [](const NotificationGate::Accepted&) { FAIL() << "a replay"; });
+  EXPECT_TRUE(absl::IsAlreadyExists(after_restart->Take(octets)));
 }
 
 class AlertRelayTest : public ::testing::Test {
@@ -192,10 +210,16 @@ TEST(HttpTransportTest, PostsAndTellsErrorsApart) {
   });
   HttpTransport transport({});
   const auto code = [&](const std::string& path) {
-    return transport.Post(server.Url(path), "text/plain", "x").status().code();
+    return transport.Post({.url = server.Url(path), .content_type = "text/plain", .body = "x"})
+        .status()
+        .code();
   };
   const std::string large(200000, 'y');
-  EXPECT_EQ(*transport.Post(server.Url("/"), "application/vnd.syncml.dm+xml", large),
+  EXPECT_EQ(transport
+                .Post({.url = server.Url("/"),
+                       .content_type = "application/vnd.syncml.dm+xml",
+                       .body = large})
+                ->body,
             "got " + large);
   EXPECT_THAT(headers[0], HasSubstr("Content-Type: application/vnd.syncml.dm+xml"));
   EXPECT_THAT(headers[0], ::testing::Not(HasSubstr("Expect")));
@@ -205,7 +229,7 @@ TEST(HttpTransportTest, PostsAndTellsErrorsApart) {
   EXPECT_EQ(code("/large"), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(code("/cut"), absl::StatusCode::kUnavailable);
   EXPECT_EQ(code("/"), absl::StatusCode::kOk);
-  EXPECT_FALSE(transport.Post("http://example.com/", "text/plain", "x").ok());
+  EXPECT_FALSE(transport.Post({.url = "http://example.com/", .body = "x"}).ok());
   transport.Cancel();
   EXPECT_EQ(code("/"), absl::StatusCode::kCancelled);
 }

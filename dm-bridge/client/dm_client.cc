@@ -19,10 +19,10 @@ namespace {
 // Alerts that follow one another closely share a session; the first of a burst does not wait.
 constexpr absl::Duration kCoalesce = absl::Milliseconds(20);
 constexpr absl::Duration kBurst = absl::Milliseconds(100);
-constexpr absl::Duration kBusyPoll = absl::Seconds(2);
-constexpr absl::Duration kBusyTime = absl::Minutes(1);
 constexpr absl::Duration kFirstBackOff = absl::Seconds(1);
 constexpr absl::Duration kLongestBackOff = absl::Minutes(5);
+// Peers are not held to our MaxMsgSize to the byte: not all of them heed it.
+constexpr int64_t kLeastMessageCap = 1 << 20;
 
 double Jitter() {
   const absl::StatusOr<std::string> octets = syncml::RandomNonce();
@@ -48,6 +48,25 @@ std::string VersionOf(const config::v1::DmAccount& account) {
   return account.protocol_version().empty() ? "DM/1.3" : account.protocol_version();
 }
 
+syncml::Encoding EncodingOf(const config::v1::DmBridgeConfig& config) {
+  return config.encoding() == "wbxml" ? syncml::Encoding::kWbxml : syncml::Encoding::kXml;
+}
+
+size_t MessageCap(const config::v1::DmBridgeConfig& config) {
+  return static_cast<size_t>(std::max<int64_t>(config.max_message_bytes(), kLeastMessageCap));
+}
+
+HttpTransport::Options TransportOptions(const config::v1::DmBridgeConfig& config) {
+  HttpTransport::Options options;
+  options.ca_file = config.ca_file();
+  options.certificate_file = config.client_certificate_file();
+  options.key_file = config.client_key_file();
+  options.compression =
+      syncml::ParseContentCoding(config.compression()).value_or(syncml::ContentCoding::kIdentity);
+  options.max_answer_bytes = MessageCap(config);
+  return options;
+}
+
 }  // namespace
 
 // What a running session sees of this client.
@@ -64,6 +83,9 @@ class DmClient::Host : public SessionHost {
   void OnAlertAnswered(const std::string& alert_id, syncml::StatusCode code) override {
     client_.environment_.alerts.OnAnswered(alert_id, code);
   }
+  PromptAnswer Ask(const syncml::Interaction& interaction) override {
+    return client_.environment_.prompts.Ask(client_.server_id_, interaction);
+  }
   void OnCommands() override {
     client_.environment_.view.AwaitServices();
     client_.environment_.view.OnCommands();
@@ -76,9 +98,11 @@ class DmClient::Host : public SessionHost {
 DmClient::DmClient(config::v1::DmAccount account, Environment environment)
     : server_id_(account.server_id()),
       environment_(std::move(environment)),
-      transport_({.ca_file = environment_.config.ca_file()}),
+      transport_(TransportOptions(environment_.config)),
       session_number_(RandomSessionNumber()),
       account_(std::move(account)),
+      met_(environment_.accounts.HasMet(server_id_).value_or(true)),
+      poll_plan_(environment_.config, !met_, absl::Now()),
       protocol_version_(VersionOf(account_)),
       thread_([this] { Run(); }) {}
 
@@ -89,9 +113,12 @@ DmClient::~DmClient() {
 
 void DmClient::Stop() {
   transport_.Cancel();
-  MutexLock lock(mutex_);
-  stop_ = true;
-  changed_.notify_all();
+  {
+    MutexLock lock(mutex_);
+    stop_ = true;
+    changed_.notify_all();
+  }
+  environment_.prompts.CancelAllOf(server_id_);
 }
 
 void DmClient::OnAlertsPending() {
@@ -184,6 +211,10 @@ SessionSettings DmClient::MakeSettings(const std::optional<SessionRequest>& noti
   settings.session_uuid = NewUuid();
   settings.transport_authenticates_server =
       absl::StartsWithIgnoreCase(account_.address(), "https://");
+  const config::v1::DmBridgeConfig& config = environment_.config;
+  settings.encoding = EncodingOf(config);
+  settings.max_message_bytes = config.max_message_bytes();
+  settings.max_object_bytes = config.max_object_bytes();
   settings.dev_info = MakeDevInfo(environment_.config, account_.device_uri());
   return settings;
 }
@@ -195,7 +226,13 @@ ExchangeResult DmClient::RunOnce(const std::optional<SessionRequest>& notified,
   const SessionSettings settings = MakeSettings(notified, *nonces);
   Host host(*this);
   Session session(settings, environment_.tree, host);
-  const ExchangeResult result = RunExchange(session, transport_);
+  ExchangeOptions options;
+  options.encoding = settings.encoding;
+  options.max_message_bytes = MessageCap(environment_.config);
+  options.observer = [this](bool sent, const syncml::Message& message) {
+    environment_.trace.Publish(server_id_, sent, message);
+  };
+  const ExchangeResult result = RunExchange(session, transport_, options);
   if (result.outcome.ok()) environment_.alerts.OnUnanswered(session.unanswered());
   report->set_server_id(server_id_);
   report->set_session_id(settings.session_id);
@@ -205,9 +242,26 @@ ExchangeResult DmClient::RunOnce(const std::optional<SessionRequest>& notified,
   return result;
 }
 
+// Of package #0 with ui-mode 3. While nobody can be asked the answer is the configuration's, with
+// "yes" as the default: the server could as well wait for the next poll.
+bool DmClient::UserAgrees(const SessionRequest& notified) {
+  if (!notified.ask_user) return true;
+  syncml::Interaction question;
+  question.code = syncml::AlertCode::kConfirm;
+  question.text = absl::StrCat(server_id_, " wants to manage this device now. Allow it?");
+  question.options.default_response = "1";
+  const PromptAnswer answer = environment_.prompts.Ask(server_id_, question);
+  return answer.code == syncml::StatusCode::kOk;
+}
+
 void DmClient::RunOne(const std::optional<SessionRequest>& notified) {
   v1::Session report;
   SetNow(*report.mutable_start_time());
+  if (notified && !UserAgrees(*notified)) {
+    spdlog::info("session not begun server={} cause=\"the user did not agree\"", server_id_);
+    SetNow(*report.mutable_end_time());
+    return Settle(report, absl::OkStatus());
+  }
   ExchangeResult result = RunOnce(notified, &report);
   if (result.fall_back) {
     spdlog::info("falling back server={} version=DM/1.2", server_id_);
@@ -237,7 +291,10 @@ void DmClient::Settle(const v1::Session& report, const absl::Status& outcome) {
   }
   const bool more_alerts = !environment_.alerts.PendingFor(server_id_).empty();
   const absl::Time retry = environment_.alerts.NextRetry(server_id_);
-  const bool unfinished = environment_.view.HasUnfinished(server_id_);
+  const bool busy = report.commands() > 0 || environment_.view.HasUnfinished(server_id_);
+  if (outcome.ok() && report.messages() > 0 && !met_) {
+    met_ = environment_.accounts.SetMet(server_id_).ok();
+  }
   const absl::Time now = absl::Now();
   MutexLock lock(mutex_);
   protocol_version_ = VersionOf(account_);
@@ -247,9 +304,7 @@ void DmClient::Settle(const v1::Session& report, const absl::Status& outcome) {
           ? absl::InfinitePast()
           : now + std::min(kFirstBackOff * (1 << (failures_ - 1)), kLongestBackOff) * Jitter();
   if (report.alerts() > 0) alerts_delivered_ = now;
-  if (report.commands() > 0 || unfinished) busy_until_ = now + kBusyTime;
-  const absl::Duration pause =
-      now < busy_until_ ? kBusyPoll : absl::Seconds(environment_.config.poll_interval_seconds());
+  const absl::Duration pause = poll_plan_.AfterSession(now, busy);
   // After a failure the next one is due as soon as the back-off is over.
   next_poll_ = outcome.ok() ? std::min(now + pause, retry) : not_before_;
   if (more_alerts) alerts_pending_ = true;

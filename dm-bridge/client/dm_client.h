@@ -12,7 +12,10 @@
 #include "absl/time/time.h"
 #include "dm-bridge/accounts/account_store.h"
 #include "dm-bridge/alerts/alert_relay.h"
+#include "dm-bridge/client/poll_plan.h"
+#include "dm-bridge/client/prompt_board.h"
 #include "dm-bridge/client/session_exchange.h"
+#include "dm-bridge/client/trace_feed.h"
 #include "dm-bridge/objects/device_view.h"
 #include "dm-bridge/objects/standard_objects.h"
 #include "dm-bridge/transport/http_transport.h"
@@ -24,7 +27,8 @@ namespace virmo::dm_bridge {
 // A session that a server asked for by package #0.
 struct SessionRequest {
   std::string session_id;
-  std::optional<std::string> resync_nonce;  // To be used for our credentials, if it was.
+  std::optional<std::string> resync_nonce = {};  // To be used for our credentials, if it was.
+  bool ask_user = false;                         // Begin it only if the user agrees.
 };
 
 // The sessions with one server, one at a time, on a thread of its own. One begins when alerts
@@ -38,6 +42,8 @@ class DmClient {
     AccountStore& accounts;
     AlertRelay& alerts;
     DeviceView& view;
+    PromptBoard& prompts;
+    TraceFeed& trace;
     config::v1::DmBridgeConfig config;
   };
 
@@ -68,6 +74,7 @@ class DmClient {
   bool IsDueLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Time NextDueLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunOne(const std::optional<SessionRequest>& notified);
+  bool UserAgrees(const SessionRequest& notified);
   ExchangeResult RunOnce(const std::optional<SessionRequest>& notified, v1::Session* report);
   void Settle(const v1::Session& report, const absl::Status& outcome);
   SessionSettings MakeSettings(const std::optional<SessionRequest>& notified, const Nonces& nonces);
@@ -75,8 +82,10 @@ class DmClient {
   const std::string server_id_;
   Environment environment_;
   HttpTransport transport_;
-  uint16_t session_number_;  // Only the thread's, as is account_.
+  uint16_t session_number_;  // Only the thread's, as are the next three.
   config::v1::DmAccount account_;
+  bool met_;  // A session ever went well.
+  PollPlan poll_plan_;
 
   mutable Mutex mutex_;
   std::condition_variable changed_;
@@ -89,7 +98,6 @@ class DmClient {
   absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time next_poll_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time alerts_delivered_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  absl::Time busy_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   int64_t ended_ ABSL_GUARDED_BY(mutex_) = 0;  // Sessions.
   v1::Session last_ ABSL_GUARDED_BY(mutex_);
   absl::Status last_outcome_ ABSL_GUARDED_BY(mutex_);

@@ -114,7 +114,7 @@ ManagementObject MakeDevDetailObject(const config::v1::DmBridgeConfig& config) {
       Constant("FwV", Format::kChr, host.release),
       Constant("SwV", Format::kChr, kClientVersion),
       Constant("HwV", Format::kChr, host.machine),
-      Constant("LrgObj", Format::kBool, "false")};
+      Constant("LrgObj", Format::kBool, "true")};
   return object;
 }
 

@@ -57,8 +57,12 @@ bool HasCommands(const syncml::Message& message) {
   return false;
 }
 
-CommandRunner::CommandRunner(Tree& tree, std::string server_id, std::string session_uuid)
-    : tree_(tree), server_id_(std::move(server_id)), session_uuid_(std::move(session_uuid)) {}
+CommandRunner::CommandRunner(Tree& tree, Prompter& prompter, std::string server_id,
+                             std::string session_uuid)
+    : tree_(tree),
+      prompter_(prompter),
+      server_id_(std::move(server_id)),
+      session_uuid_(std::move(session_uuid)) {}
 
 std::vector<Command> CommandRunner::Run(const syncml::Message& message, size_t room) {
   msg_id_ = message.header.msg_id;
@@ -135,33 +139,11 @@ CommandRunner::Flow CommandRunner::RunSequence(const Command& sequence) {
   return Flow::kGoOn;
 }
 
-CommandRunner::Flow CommandRunner::RunAlert(const Command& alert) {
-  const auto code = syncml::ParseAlertCode(alert.data);
-  if (code == syncml::AlertCode::kNextMessage || code == syncml::AlertCode::kSessionAbort) {
-    --commands_done_;  // They steer the session, no more.
-    Answer(alert, StatusCode::kOk);
-    return Flow::kGoOn;
-  }
-  Answer(alert, StatusCode::kOptionalFeatureNotSupported,
-         absl::StrCat("alert ", alert.data, " is not supported"));
-  return Flow::kGoOn;
-}
-
 void CommandRunner::RunItems(const Command& command) {
   if (command.items.empty()) {
     return Answer(command, StatusCode::kIncompleteCommand, "the command has no Item");
   }
   for (size_t i = 0; i < command.items.size(); ++i) RunItem(command, i);
-}
-
-// Every chunk of a large object, the last one too: a part must never be taken for the whole.
-bool CommandRunner::RefusesChunk(const Item& item) {
-  const std::string& uri = item.target->uri;
-  if (item.more_data) {
-    refused_object_ = uri;
-    return true;
-  }
-  return std::exchange(refused_object_, "") == uri && !uri.empty();
 }
 
 NodeRequest CommandRunner::MakeRequest(const Command& command, size_t index) const {
@@ -183,9 +165,10 @@ absl::Status CommandRunner::CheckItem(const Command& command, const Item& item) 
   if (command.kind == CommandKind::kCopy && !item.source) {
     return DmError(StatusCode::kIncompleteCommand, "the item has no Source");
   }
-  if (RefusesChunk(item)) {
+  // Of a command that stands by itself the session has put the chunks together.
+  if (item.more_data) {
     return DmError(StatusCode::kOptionalFeatureNotSupported,
-                   "large objects are not supported (./DevDetail/LrgObj)");
+                   "a part of a large object is not possible within Sequence");
   }
   return absl::OkStatus();
 }
@@ -240,13 +223,10 @@ void CommandRunner::AddResults(const Command& get, const Item& item,
   for (const NodeValue& value : values) {
     results.items.push_back(ResultItem(value, values.size() == 1 ? asked : value.uri));
   }
-  std::vector<Command> parts = SplitResults(std::move(results), room_);
-  if (parts.empty()) {
-    status.data = syncml::ToText(StatusCode::kEntityTooLarge);
-    SetText(status, "the value does not fit into a message of the size you accept");
-  }
   answers_.push_back(std::move(status));
-  for (Command& part : parts) answers_.push_back(std::move(part));
+  for (Command& part : SplitResults(std::move(results), room_)) {
+    answers_.push_back(std::move(part));
+  }
 }
 
 }  // namespace virmo::dm_bridge

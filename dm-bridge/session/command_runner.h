@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "dm-bridge/session/prompter.h"
 #include "dm-bridge/tree/transaction.h"
 #include "dm-bridge/tree/tree.h"
 #include "services/syncml/message.h"
@@ -22,10 +23,10 @@ bool HasCommands(const syncml::Message& message);
 // message is put together.
 class CommandRunner {
  public:
-  CommandRunner(Tree& tree, std::string server_id, std::string session_uuid);
+  CommandRunner(Tree& tree, Prompter& prompter, std::string server_id, std::string session_uuid);
 
   // In order; what fails does not keep the next from being tried. `room` is the most bytes that
-  // one command of the answer may take: larger Results are split, or answered 413.
+  // one command of the answer should take: larger Results are split between their items.
   std::vector<syncml::Command> Run(const syncml::Message& message, size_t room);
 
   // Answers every command with `code` and does nothing.
@@ -43,9 +44,8 @@ class CommandRunner {
   Flow RunAlert(const syncml::Command& alert);
   void RunItems(const syncml::Command& command);
   void RunItem(const syncml::Command& command, size_t index);
-  bool RefusesChunk(const syncml::Item& item);
   NodeRequest MakeRequest(const syncml::Command& command, size_t index) const;
-  absl::Status CheckItem(const syncml::Command& command, const syncml::Item& item);
+  static absl::Status CheckItem(const syncml::Command& command, const syncml::Item& item);
   absl::Status RunOnTree(const syncml::Command& command, const syncml::Item& item,
                          const NodeRequest& request, syncml::StatusCode* success,
                          std::vector<NodeValue>* values);
@@ -66,10 +66,10 @@ class CommandRunner {
   void AnswerSteps(const std::vector<Step>& steps);
 
   Tree& tree_;
+  Prompter& prompter_;
   const std::string server_id_;
   const std::string session_uuid_;
   int commands_done_ = 0;
-  std::string refused_object_;  // The large object whose last chunk has not come.
 
   // Of the message at hand.
   std::string msg_id_;

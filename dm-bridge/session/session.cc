@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/session/session.h"
 
+#include <limits>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
-#include "services/syncml/auth.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -32,25 +33,34 @@ bool IsAlert(const Command& command, AlertCode code) {
   return command.kind == CommandKind::kAlert && syncml::ParseAlertCode(command.data) == code;
 }
 
-bool OnlyAsksForMore(const Message& message) {
-  bool asks = false;
+bool HasAbort(const Message& message) {
   for (const Command& command : message.body) {
-    if (command.kind == CommandKind::kStatus) continue;
-    if (!IsAlert(command, AlertCode::kNextMessage)) return false;
-    asks = true;
+    if (IsAlert(command, AlertCode::kSessionAbort)) return true;
   }
-  return asks;
+  return false;
 }
 
 }  // namespace
 
+bool OnlyAsksForMore(const Message& message) {
+  for (const Command& command : message.body) {
+    if (command.kind == CommandKind::kStatus) continue;
+    if (!IsAlert(command, AlertCode::kNextMessage)) return false;
+  }
+  return true;
+}
+
 Session::Session(SessionSettings settings, Tree& tree, SessionHost& host)
     : settings_(std::move(settings)),
       host_(host),
-      nonces_(settings_.nonces),
-      runner_(tree, settings_.account.server_id(), settings_.session_uuid),
+      own_(settings_.account, settings_.nonces.client, settings_.transport_authenticates_server),
+      server_(settings_.account, settings_.nonces.server, settings_.transport_authenticates_server),
+      runner_(tree, host, settings_.account.server_id(), settings_.session_uuid),
+      objects_(settings_.max_object_bytes),
+      queue_(settings_.encoding),
       url_(settings_.account.address()),
-      peer_max_bytes_(kDefaultPeerMaxBytes) {}
+      peer_max_bytes_(kDefaultPeerMaxBytes),
+      peer_max_object_bytes_(std::numeric_limits<int64_t>::max()) {}
 
 SessionStep Session::Start() {
   BeginPackageOne();
@@ -61,6 +71,9 @@ void Session::BeginPackageOne() {
   queue_.Clear();
   in_flight_.clear();
   sent_alerts_.clear();
+  untrusted_answers_.clear();
+  open_chunk_.reset();
+  objects_.Reset();
   server_final_ = true;
   queue_.Add(syncml::MakeAlert(
       "", settings_.server_initiated ? AlertCode::kServerInitiated : AlertCode::kClientInitiated));
@@ -89,18 +102,13 @@ syncml::Header Session::MakeHeader() const {
   header.target.uri = url_;
   header.source = {account.device_uri(), account.client_name()};
   header.meta.max_msg_size = settings_.max_message_bytes;
-  if (credentials_ != Credentials::kAccepted && nonces_.client) {
-    syncml::Cred cred;
-    cred.meta.format = "b64";
-    cred.meta.type = std::string(syncml::kAuthMd5);
-    cred.data = syncml::Md5Digest(account.client_name(), account.client_secret(), *nonces_.client);
-    header.cred = std::move(cred);
-  }
+  header.meta.max_obj_size = settings_.max_object_bytes;
+  header.cred = own_.MakeCred();
   return header;
 }
 
 SessionStep Session::Send(std::optional<Command> header_status, bool with_alerts) {
-  if (messages_sent_ >= kMaxMessages) return End(SessionFailed("too many messages"));
+  if (messages_sent_ >= kMaxMessages) return GiveUp(SessionFailed("too many messages"));
   if (with_alerts) QueueAlerts();
   Message message;
   message.header = MakeHeader();
@@ -108,22 +116,51 @@ SessionStep Session::Send(std::optional<Command> header_status, bool with_alerts
     header_status->cmd_id = "1";
     message.body.push_back(*std::move(header_status));
   }
-  const auto tagged = queue_.Fill(message, static_cast<size_t>(peer_max_bytes_));
-  for (const auto& [cmd_id, alert_id] : tagged) {
+  const OutgoingQueue::Sent sent = queue_.Fill(message, static_cast<size_t>(peer_max_bytes_));
+  for (const auto& [cmd_id, alert_id] : sent.tags) {
     sent_alerts_[{message.header.msg_id, cmd_id}] = alert_id;
   }
+  open_chunk_.reset();
+  if (sent.chunk) open_chunk_ = {{message.header.msg_id, sent.chunk->first}, sent.chunk->second};
   own_final_ = queue_.empty() && server_final_;
   message.final = own_final_;
   if (!server_final_) {
     message.body.push_back(
         syncml::MakeAlert(absl::StrCat(message.body.size() + 1), AlertCode::kNextMessage));
   }
+  return Post(std::move(message));
+}
+
+SessionStep Session::Post(Message message) {
   ++messages_sent_;
-  return {.message = std::move(message), .url = url_, .outcome = absl::OkStatus()};
+  return {.message = std::move(message),
+          .url = url_,
+          .mac_key = own_.MakeMacKey(),
+          .outcome = absl::OkStatus()};
+}
+
+SessionStep Session::Abort() {
+  if (messages_sent_ == 0) return End(absl::OkStatus());
+  Message message;
+  message.header = MakeHeader();
+  message.body.push_back(syncml::MakeAlert("1", AlertCode::kSessionAbort));
+  message.final = true;
+  return Post(std::move(message));
 }
 
 SessionStep Session::End(absl::Status outcome) {
-  return {.message = std::nullopt, .url = "", .outcome = std::move(outcome)};
+  if (trusted_) {
+    absl::Status saved = SaveNonces();
+    if (outcome.ok()) outcome = std::move(saved);
+  }
+  return {
+      .message = std::nullopt, .url = "", .mac_key = std::nullopt, .outcome = std::move(outcome)};
+}
+
+SessionStep Session::GiveUp(absl::Status outcome) {
+  SessionStep step = End(std::move(outcome));
+  step.abort = true;
+  return step;
 }
 
 absl::Status Session::ReadHeader(const syncml::Header& header) {
@@ -137,42 +174,90 @@ absl::Status Session::ReadHeader(const syncml::Header& header) {
   if (header.meta.max_msg_size && *header.meta.max_msg_size > 0) {
     peer_max_bytes_ = std::max(*header.meta.max_msg_size, kMinPeerMaxBytes);
   }
+  if (header.meta.max_obj_size && *header.meta.max_obj_size > 0) {
+    peer_max_object_bytes_ = *header.meta.max_obj_size;
+  }
   return absl::OkStatus();
 }
 
-SessionStep Session::Receive(const Message& message) {
+SessionStep Session::Receive(const Message& message, const Wire& wire) {
   if (message.header.session_id != settings_.session_id) {
-    return End(SessionFailed(
+    return GiveUp(SessionFailed(
         absl::StrCat("the server answered for session '", message.header.session_id, "'")));
   }
-  if (absl::Status read = ReadHeader(message.header); !read.ok()) return End(read);
+  if (absl::Status read = ReadHeader(message.header); !read.ok()) return GiveUp(read);
   if (auto step = CheckOwnCredentials(message)) return *std::move(step);
-  if (auto step = CheckServer(message)) return *std::move(step);
-  TakeAlertAnswers(message);
-  for (const Command& command : message.body) {
-    if (IsAlert(command, AlertCode::kSessionAbort)) {
-      return End(SessionFailed("the server aborted the session"));
-    }
-  }
+  if (auto step = CheckServer(message, wire)) return *std::move(step);
+  TakeAnswers(message);
+  if (HasAbort(message)) return End(SessionFailed("the server aborted the session"));
   return CarryOut(message);
 }
 
 SessionStep Session::CarryOut(const Message& message) {
-  // A server that only asks for the rest of our package sends no Final, though its own package is
+  const bool bare = OnlyAsksForMore(message);
+  // A server that waits for the rest of our package sends no Final, though its own package is
   // complete.
-  const bool asks_for_rest = !own_final_ && server_final_ && OnlyAsksForMore(message);
-  server_final_ = message.final || asks_for_rest;
+  const bool waits = !own_final_ && server_final_ && bare;
   // An open package of ours is closed even if the server has nothing more to say.
   const bool over = !HasCommands(message) && message.final && queue_.empty() && own_final_;
-  if (over) return End(absl::OkStatus());
+  if (over && !objects_.open()) return End(absl::OkStatus());
   absl::StatusOr<Command> header_status = AnswerHeader(message.header);
-  if (!header_status.ok()) return End(header_status.status());
-  host_.OnCommands();
-  const int64_t room = std::max(peer_max_bytes_ - kHeaderRoom, peer_max_bytes_ / 4);
-  for (Command& answer : runner_.Run(message, static_cast<size_t>(room))) {
-    queue_.Add(std::move(answer));
-  }
+  if (!header_status.ok()) return GiveUp(header_status.status());
+  RunCommands(message, bare);
+  server_final_ = (message.final || waits) && !objects_.open();
   return Send(*std::move(header_status), /*with_alerts=*/true);
+}
+
+void Session::RunCommands(const Message& message, bool bare) {
+  if (!bare) host_.OnCommands();
+  const auto room =
+      static_cast<size_t>(std::max(peer_max_bytes_ - kHeaderRoom, peer_max_bytes_ / 4));
+  objects_.BeginMessage(message.header.msg_id);
+  Message one;
+  one.header = message.header;
+  for (const Command& command : message.body) {
+    if (IsAnswer(command)) continue;
+    if (IsAlert(command, AlertCode::kNextMessage)) {
+      queue_.Add(syncml::MakeStatus("", message.header.msg_id, command, StatusCode::kOk));
+      continue;
+    }
+    std::vector<Command> answers;
+    std::optional<Command> left = objects_.Take(command, answers);
+    if (left) one.body = {*std::move(left)};
+    std::vector<Command> done = left ? runner_.Run(one, room) : std::vector<Command>();
+    for (Command& answer : WithinPeersObjectSize(std::move(done))) queue_.Add(std::move(answer));
+    for (Command& answer : answers) queue_.Add(std::move(answer));
+  }
+  std::vector<Command> rest;
+  objects_.EndMessage(rest);
+  for (Command& answer : rest) queue_.Add(std::move(answer));
+}
+
+// Results with an object larger than the server takes become 413.
+std::vector<Command> Session::WithinPeersObjectSize(std::vector<Command> answers) const {
+  std::set<std::string> too_large;  // CmdRefs.
+  for (const Command& answer : answers) {
+    if (answer.kind != CommandKind::kResults) continue;
+    for (const syncml::Item& item : answer.items) {
+      const bool octets = item.meta.format == "bin" && settings_.encoding == syncml::Encoding::kXml;
+      const size_t size = item.data ? item.data->size() : 0;
+      const size_t on_wire = octets ? (size + 2) / 3 * 4 : size;
+      if (static_cast<int64_t>(on_wire) > peer_max_object_bytes_) too_large.insert(answer.cmd_ref);
+    }
+  }
+  if (too_large.empty()) return answers;
+  std::erase_if(answers, [&](const Command& answer) {
+    return answer.kind == CommandKind::kResults && too_large.count(answer.cmd_ref) > 0;
+  });
+  for (Command& answer : answers) {
+    const bool refused = answer.kind == CommandKind::kStatus && too_large.count(answer.cmd_ref) > 0;
+    if (!refused || answer.data != "200") continue;
+    answer.data = syncml::ToText(StatusCode::kEntityTooLarge);
+    syncml::Item why;
+    why.data = "the value is larger than the MaxObjSize that you gave";
+    answer.items = {std::move(why)};
+  }
+  return answers;
 }
 
 }  // namespace virmo::dm_bridge

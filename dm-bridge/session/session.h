@@ -10,8 +10,12 @@
 
 #include "absl/status/status.h"
 #include "dm-bridge/accounts/nonces.h"
+#include "dm-bridge/session/client_credentials.h"
 #include "dm-bridge/session/command_runner.h"
+#include "dm-bridge/session/large_object.h"
 #include "dm-bridge/session/outgoing_queue.h"
+#include "dm-bridge/session/prompter.h"
+#include "dm-bridge/session/server_credentials.h"
 #include "dm-bridge/tree/tree.h"
 #include "services/syncml/generic_alert.h"
 #include "services/syncml/message.h"
@@ -26,10 +30,8 @@ struct OutgoingAlert {
 };
 
 // What a session needs from its surroundings.
-class SessionHost {
+class SessionHost : public Prompter {
  public:
-  virtual ~SessionHost() = default;
-
   // Keeps the nonces; durable when it returns.
   virtual absl::Status SaveNonces(const Nonces& nonces) = 0;
 
@@ -55,25 +57,35 @@ struct SessionSettings {
   bool transport_authenticates_server = false;
   // ./DevInfo, node names and values.
   std::vector<std::pair<std::string, std::string>> dev_info;
-  int64_t max_message_bytes = 65536;  // What we accept, for the header's Meta.
+  // What we accept, for the header's Meta.
+  int64_t max_message_bytes = 65536;
+  int64_t max_object_bytes = 1048576;
+  syncml::Encoding encoding = syncml::Encoding::kXml;  // What is sent.
 };
+
+// Whether a message has nothing but Status and Alert 1222 (next message).
+bool OnlyAsksForMore(const syncml::Message& message);
 
 // What to do next.
 struct SessionStep {
   // To send to `url`. Nothing: the session has ended, with `outcome`.
-  std::optional<syncml::Message> message;
-  std::string url;
+  std::optional<syncml::Message> message = {};
+  std::string url = {};
+  // What the message's x-syncml-hmac is made with, if it needs one.
+  std::optional<MacKey> mac_key = {};
   // UNAUTHENTICATED (UNAUTHENTICATED) if a side refuses the other's credentials, UNAVAILABLE
   // (SESSION_FAILED) if the server aborts or does not keep to the protocol.
-  absl::Status outcome;
+  absl::Status outcome = {};
   // The server does not know our protocol version: begin again with DM/1.2.
   bool fall_back = false;
+  // We end what the server thinks goes on: it is to be told by Abort().
+  bool abort = false;
 };
 
 // One DM session as the client has it (OMA-TS-DM_Protocol §8): packages 1, 3, 5 …, each in as
-// many messages as the server's MaxMsgSize makes of it; authentication of both sides by
-// auth-md5. Carries out the server's commands on the tree. Does no I/O of its own. Not
-// thread-safe.
+// many messages as the server's MaxMsgSize makes of it; large objects both ways; authentication of
+// both sides by basic, auth-md5 or auth-MAC. Carries out the server's commands on the tree. Does no
+// I/O of its own. Not thread-safe.
 class Session {
  public:
   Session(SessionSettings settings, Tree& tree, SessionHost& host);
@@ -82,7 +94,11 @@ class Session {
   SessionStep Start();
 
   // What follows from the server's answer to the last message.
-  SessionStep Receive(const syncml::Message& message);
+  SessionStep Receive(const syncml::Message& message, const Wire& wire = {});
+
+  // The message that tells the server that the session is given up (Alert 1223), of which no
+  // answer matters; nothing before the first message.
+  SessionStep Abort();
 
   int messages_sent() const { return messages_sent_; }
   int commands_done() const { return runner_.commands_done(); }
@@ -91,43 +107,49 @@ class Session {
   const std::set<std::string>& unanswered() const { return in_flight_; }
 
  private:
-  enum class Credentials { kNeeded, kEachMessage, kAccepted };
+  using AlertKey = std::pair<std::string, std::string>;  // MsgID, CmdID
 
   void BeginPackageOne();
   void QueueAlerts();
   SessionStep Send(std::optional<syncml::Command> header_status, bool with_alerts);
+  SessionStep Post(syncml::Message message);
   SessionStep End(absl::Status outcome);
+  SessionStep GiveUp(absl::Status outcome);
   syncml::Header MakeHeader() const;
 
   absl::Status ReadHeader(const syncml::Header& header);
   std::optional<SessionStep> CheckOwnCredentials(const syncml::Message& message);
-  std::optional<SessionStep> Answer401(const syncml::Command& status);
-  std::optional<SessionStep> CheckServer(const syncml::Message& message);
-  bool ProvesServer(const syncml::Header& header);
-  SessionStep ChallengeServer(const syncml::Message& message);
-  void TakeAlertAnswers(const syncml::Message& message);
+  std::optional<SessionStep> CheckServer(const syncml::Message& message, const Wire& wire);
+  SessionStep ChallengeServer(const syncml::Message& message, ServerCredentials::Verdict verdict);
+  void TakeAnswers(const syncml::Message& message);
+  void TakeAlertAnswer(const std::string& alert_id, syncml::StatusCode code);
   SessionStep CarryOut(const syncml::Message& message);
+  void RunCommands(const syncml::Message& message, bool bare);
+  std::vector<syncml::Command> WithinPeersObjectSize(std::vector<syncml::Command> answers) const;
   absl::StatusOr<syncml::Command> AnswerHeader(const syncml::Header& header);
+  absl::Status SaveNonces();
 
   const SessionSettings settings_;
   SessionHost& host_;
-  Nonces nonces_;
+  ClientCredentials own_;
+  ServerCredentials server_;
   CommandRunner runner_;
+  LargeObjectAssembler objects_;
   OutgoingQueue queue_;
 
   std::string url_;
   int64_t peer_max_bytes_;
+  int64_t peer_max_object_bytes_;
   int messages_sent_ = 0;
   int alerts_delivered_ = 0;
-  Credentials credentials_ = Credentials::kNeeded;
-  bool challenged_ = false;          // by the server: it gets one more try of ours
-  bool server_known_ = false;        // authenticated
-  bool server_challenged_ = false;   // by us
-  bool nonce_due_ = false;           // it proved itself and gets its next nonce
-  bool next_nonce_offered_ = false;  // in our last message
-  bool server_final_ = true;         // its package is complete
-  bool own_final_ = false;           // our last message was the last of its package
-  std::map<std::pair<std::string, std::string>, std::string> sent_alerts_;  // by MsgID, CmdID
+  bool trusted_ = false;      // What the server says counts: it is known, or TLS showed it.
+  bool server_final_ = true;  // Its package is complete.
+  bool own_final_ = false;    // Our last message was the last of its package.
+  std::map<AlertKey, std::string> sent_alerts_;
+  std::optional<std::pair<AlertKey, std::string>>
+      open_chunk_;  // With the alert's id, if it is one.
+  // Alerts that were answered before the server proved itself.
+  std::vector<std::pair<std::string, syncml::StatusCode>> untrusted_answers_;
   std::set<std::string> in_flight_;
 };
 

@@ -14,7 +14,7 @@ using ::testing::IsEmpty;
 
 // Authentication of the client.
 
-TEST_F(SessionTest, AChallengeIsAnsweredOnceFromPackageOneOn) {
+TEST_F(SessionTest, AChallengeIsAnsweredFromPackageOneOnAndWrongCredentialsGetOneMore) {
   settings_.nonces.client.reset();
   host_.Raise("a");
   const Message one = Begin();
@@ -26,7 +26,9 @@ TEST_F(SessionTest, AChallengeIsAnsweredOnceFromPackageOneOn) {
   EXPECT_THAT(again.body, ::testing::SizeIs(3));
   EXPECT_THAT(host_.answered, IsEmpty());
 
-  const SessionStep step = End(ServerMessage(again, 401, 401).Chal("other nonce 1234"));
+  const Message more = Answer(ServerMessage(again, 401, 401).Chal("other nonce 1234"));
+  EXPECT_EQ(DigestOf(more), syncml::Md5Digest("vm-device-01", "devsecret", "other nonce 1234"));
+  const SessionStep step = End(ServerMessage(more, 401, 401).Chal("third nonce 5678"));
   EXPECT_EQ(ReasonOf(step.outcome), v1::ErrorInfo::REASON_UNAUTHENTICATED);
   EXPECT_THAT(host_.saved, IsEmpty());
 }

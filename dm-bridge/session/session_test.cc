@@ -116,26 +116,12 @@ TEST_F(SessionTest, WhatIsBrokenInAMessageHarmsThatCommandAlone) {
   two.Add(copy);
   Command empty;
   empty.kind = CommandKind::kGet;
-  two.Add(empty).Do(CommandKind::kDelete, "./T").Alert("1100").Do(CommandKind::kGet, "./T/Flag");
+  two.Add(empty).Do(CommandKind::kDelete, "./T").Alert("1150").Do(CommandKind::kGet, "./T/Flag");
   const Message three = Answer(two);
 
   EXPECT_THAT(StatusesOf(three),
               ElementsAre("SyncHdr 0 212", "Frobnicate 4 400", "Get  400", "Copy 6 412",
                           "Get 7 412", "Delete 8 405", "Alert 9 406", "Get 10 200"));
-}
-
-TEST_F(SessionTest, ALargeObjectIsRefusedToItsLastChunk) {
-  const Message one = Begin();
-  ServerMessage two = Good(one);
-  Command first = ServerMessage::MakeCommand(CommandKind::kReplace, "./T/Number", "1", "int");
-  first.items[0].more_data = true;
-  two.Add(first).NotFinal();
-  const Message three = Answer(two);
-  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Replace 4 406"));
-  const Message five =
-      Answer(ServerMessage(three, 200).Do(CommandKind::kReplace, "./T/Number", "2", "int"));
-  EXPECT_THAT(StatusesOf(five), ElementsAre("SyncHdr 0 200", "Replace 3 406"));
-  EXPECT_EQ(test_.values["./T/Number"], "1");
 }
 
 TEST_F(SessionTest, RespUriIsWhereTheNextMessageGoes) {
@@ -229,13 +215,6 @@ TEST_F(SessionTest, LargeResultsAreSpreadOverMessagesTheServerAsksFor) {
   EXPECT_EQ(items, 81u);
   EXPECT_GT(messages, 5);
   EXPECT_TRUE(End(ServerMessage(message, 200)).outcome.ok());
-}
-
-TEST_F(SessionTest, AValueThatFitsNoMessageAnswers413) {
-  test_.values["./T/Fixed"] = std::string(5000, 'x');
-  const Message three = Answer(Good(Begin()).MaxMsgSize(3000).Do(CommandKind::kGet, "./T/Fixed"));
-  EXPECT_THAT(StatusesOf(three), ElementsAre("SyncHdr 0 212", "Get 4 413"));
-  EXPECT_THAT(CommandsOf(three, CommandKind::kResults), IsEmpty());
 }
 
 TEST_F(SessionTest, AServerPackageOfSeveralMessagesIsAskedForWith1222) {

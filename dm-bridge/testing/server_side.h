@@ -77,6 +77,10 @@ class ServerMessage {
     message_.header.meta.max_msg_size = size;
     return *this;
   }
+  ServerMessage& MaxObjSize(int64_t size) {
+    message_.header.meta.max_obj_size = size;
+    return *this;
+  }
   ServerMessage& Alert(const std::string& code) {
     syncml::Command alert;
     alert.kind = syncml::CommandKind::kAlert;

@@ -25,6 +25,10 @@ class FakeHost : public SessionHost {
     std::erase_if(pending, [&](const OutgoingAlert& alert) { return alert.alert_id == alert_id; });
   }
   void OnCommands() override { ++commands; }
+  PromptAnswer Ask(const syncml::Interaction& interaction) override {
+    asked.push_back(interaction);
+    return user_says;
+  }
 
   void Raise(const std::string& id) {
     syncml::GenericAlert alert;
@@ -40,6 +44,8 @@ class FakeHost : public SessionHost {
   std::vector<OutgoingAlert> pending;
   std::vector<std::string> answered;
   int commands = 0;
+  std::vector<syncml::Interaction> asked;
+  PromptAnswer user_says;
 };
 
 // A session on the test tree, with an account of the worked vectors.

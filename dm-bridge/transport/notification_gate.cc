@@ -1,17 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/transport/notification_gate.h"
 
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "services/runtime/error.h"
+#include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
+#include "services/syncml/auth.h"
 #include "services/syncml/notification.h"
 
 namespace virmo::dm_bridge {
 namespace {
 
-constexpr size_t kRemembered = 1024;
+constexpr int kUiModeInteraction = 3;
 
 }  // namespace
+
+absl::StatusOr<std::unique_ptr<NotificationGate>> NotificationGate::Open(AccountStore& accounts,
+                                                                         Handler handler) {
+  std::unique_ptr<NotificationGate> gate(new NotificationGate(accounts, std::move(handler)));
+  ASSIGN_OR_RETURN(const std::vector<std::string> known, accounts.Notifications());
+  for (const std::string& key : known) gate->Remember(key);
+  return gate;
+}
 
 // The nonce that the digest was made with.
 absl::StatusOr<std::string> NotificationGate::NonceOf(absl::string_view octets,
@@ -31,23 +45,56 @@ absl::StatusOr<std::string> NotificationGate::NonceOf(absl::string_view octets,
   return Error(v1::ErrorInfo::REASON_NOT_FOUND, "no account of that server");
 }
 
-absl::StatusOr<NotificationGate::Accepted> NotificationGate::Check(absl::string_view octets) {
+absl::StatusOr<NotificationGate::Accepted> NotificationGate::Check(absl::string_view octets,
+                                                                   std::string* key) {
   ASSIGN_OR_RETURN(const syncml::Notification notification, syncml::Decode(octets));
   ASSIGN_OR_RETURN(const std::string nonce, NonceOf(octets, notification.server_id));
   Accepted accepted{.server_id = notification.server_id,
                     .session_id = syncml::SessionIdOf(notification),
-                    .resync_nonce = std::nullopt};
+                    .ask_user = notification.ui_mode == kUiModeInteraction};
   if (nonce == syncml::ResyncNonce() || nonce == syncml::ResyncNonceAscii()) {
     accepted.resync_nonce = nonce;
   }
-  const std::string key = absl::StrCat(accepted.server_id, "\n", accepted.session_id, "\n", nonce);
-  if (!seen_.insert(key).second) return absl::AlreadyExistsError("asked for before");
+  // The nonce is a secret of a kind, and octets: the key holds a digest of it.
+  *key = absl::StrCat(accepted.server_id, " ", accepted.session_id, " ",
+                      syncml::HashedCredential("nonce", nonce));
+  if (!Remember(*key)) return absl::AlreadyExistsError("asked for before");
+  return accepted;
+}
+
+bool NotificationGate::Remember(const std::string& key) {
+  MutexLock lock(mutex_);
+  if (!seen_.insert(key).second) return false;
   seen_order_.push_back(key);
-  if (seen_order_.size() > kRemembered) {
+  if (seen_order_.size() > AccountStore::kNotifications) {
     seen_.erase(seen_order_.front());
     seen_order_.pop_front();
   }
-  return accepted;
+  return true;
+}
+
+absl::Status NotificationGate::Take(absl::string_view octets) {
+  std::string key;
+  const absl::StatusOr<Accepted> accepted = Check(octets, &key);
+  if (!accepted.ok()) {
+    Log(accepted.status());
+    return accepted.status();
+  }
+  handler_(*accepted);
+  // After the session has begun: the disk must not keep it waiting.
+  const absl::Status stored = accounts_.RememberNotification(key);
+  if (!stored.ok()) spdlog::warn("notification not remembered cause=\"{}\"", stored.message());
+  return absl::OkStatus();
+}
+
+void NotificationGate::Log(const absl::Status& refusal) {
+  const absl::Time now = absl::Now();
+  {
+    MutexLock lock(mutex_);
+    if (now - logged_ < absl::Seconds(1)) return;
+    logged_ = now;
+  }
+  spdlog::warn("notification ignored cause=\"{}\"", refusal.message());
 }
 
 }  // namespace virmo::dm_bridge

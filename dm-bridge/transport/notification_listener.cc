@@ -12,9 +12,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "services/runtime/error.h"
-#include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
 
 namespace virmo::dm_bridge {
@@ -57,7 +55,7 @@ int PortOf(int socket) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<NotificationListener>> NotificationListener::Start(
-    const std::string& address, AccountStore& accounts, Handler handler) {
+    const std::string& address, NotificationGate& gate) {
   ASSIGN_OR_RETURN(const auto info, Resolve(address));
   const int socket = ::socket(info->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0 || bind(socket, info->ai_addr, info->ai_addrlen) != 0) {
@@ -67,16 +65,14 @@ absl::StatusOr<std::unique_ptr<NotificationListener>> NotificationListener::Star
                         absl::StrCat("cannot bind ", address, ": ", strerror(error)));
   }
   return std::unique_ptr<NotificationListener>(
-      new NotificationListener(socket, PortOf(socket), accounts, std::move(handler)));
+      new NotificationListener(socket, PortOf(socket), gate));
 }
 
-NotificationListener::NotificationListener(int socket, int port, AccountStore& accounts,
-                                           Handler handler)
+NotificationListener::NotificationListener(int socket, int port, NotificationGate& gate)
     : socket_(socket),
       port_(port),
       stop_event_(eventfd(0, EFD_CLOEXEC)),
-      gate_(accounts),
-      handler_(std::move(handler)),
+      gate_(gate),
       thread_([this] { Run(); }) {}
 
 NotificationListener::~NotificationListener() {
@@ -101,12 +97,7 @@ void NotificationListener::Receive() {
   const ssize_t size = recv(socket_, datagram.data(), datagram.size(), 0);
   if (size < 0) return;
   datagram.resize(static_cast<size_t>(size));
-  const absl::StatusOr<NotificationGate::Accepted> accepted = gate_.Check(datagram);
-  if (accepted.ok()) return handler_(*accepted);
-  const absl::Time now = absl::Now();
-  if (now - logged_ < absl::Seconds(1)) return;
-  logged_ = now;
-  spdlog::warn("notification ignored cause=\"{}\"", accepted.status().message());
+  gate_.Take(datagram).IgnoreError();  // It logs; nobody is there to be told.
 }
 
 }  // namespace virmo::dm_bridge
