@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Accounts, package #0, alerts, HTTP: what surrounds a session.
+// Accounts, package #0, alerts: what surrounds a session.
 
 #include <fstream>
 
 #include "dm-bridge/accounts/account_store.h"
 #include "dm-bridge/alerts/alert_relay.h"
 #include "dm-bridge/testing/fake_device.h"
-#include "dm-bridge/testing/http_server.h"
 #include "dm-bridge/testing/server_side.h"
 #include "dm-bridge/testing/test_tree.h"
-#include "dm-bridge/transport/http_transport.h"
 #include "dm-bridge/transport/notification_gate.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -195,43 +193,6 @@ TEST(GenericAlertTest, CarriesOutcomeSourceAndCorrelator) {
   alert.clear_initiator();
   EXPECT_EQ(MakeGenericAlert(alert).source_uri, absl::StrCat("./VirMO/VMs/", kVm));
   EXPECT_FALSE(MakeGenericAlert(alert).correlator.has_value());
-}
-
-TEST(HttpTransportTest, PostsAndTellsErrorsApart) {
-  std::vector<std::string> headers;
-  HttpServer server([&](const HttpServer::Request& request) -> std::optional<HttpServer::Response> {
-    headers.push_back(request.headers);
-    if (request.path == "/503") return HttpServer::Response{503, ""};
-    if (request.path == "/404") return HttpServer::Response{404, ""};
-    if (request.path == "/302") return HttpServer::Response{302, ""};
-    if (request.path == "/large") return HttpServer::Response{200, std::string(2 << 20, 'x')};
-    if (request.path == "/cut") return std::nullopt;
-    return HttpServer::Response{200, "got " + request.body};
-  });
-  HttpTransport transport({});
-  const auto code = [&](const std::string& path) {
-    return transport.Post({.url = server.Url(path), .content_type = "text/plain", .body = "x"})
-        .status()
-        .code();
-  };
-  const std::string large(200000, 'y');
-  EXPECT_EQ(transport
-                .Post({.url = server.Url("/"),
-                       .content_type = "application/vnd.syncml.dm+xml",
-                       .body = large})
-                ->body,
-            "got " + large);
-  EXPECT_THAT(headers[0], HasSubstr("Content-Type: application/vnd.syncml.dm+xml"));
-  EXPECT_THAT(headers[0], ::testing::Not(HasSubstr("Expect")));
-  EXPECT_EQ(code("/503"), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(code("/404"), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(code("/302"), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(code("/large"), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(code("/cut"), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(code("/"), absl::StatusCode::kOk);
-  EXPECT_FALSE(transport.Post({.url = "http://example.com/", .body = "x"}).ok());
-  transport.Cancel();
-  EXPECT_EQ(code("/"), absl::StatusCode::kCancelled);
 }
 
 }  // namespace

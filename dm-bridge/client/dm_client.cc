@@ -16,8 +16,9 @@
 namespace virmo::dm_bridge {
 namespace {
 
-// Alerts that follow one another closely share a session; the first of a burst does not wait.
-constexpr absl::Duration kCoalesce = absl::Milliseconds(20);
+// Alerts that come while a session runs share the next one anyway; in a burst a moment more lets
+// those of one cause meet. The first does not wait.
+constexpr absl::Duration kCoalesce = absl::Milliseconds(2);
 constexpr absl::Duration kBurst = absl::Milliseconds(100);
 constexpr absl::Duration kFirstBackOff = absl::Seconds(1);
 constexpr absl::Duration kLongestBackOff = absl::Minutes(5);

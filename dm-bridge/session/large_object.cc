@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "services/syncml/base64.h"
 #include "services/syncml/codec.h"
+#include "services/syncml/tnds.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -21,18 +22,18 @@ std::string TargetOf(const Item& item) {
 
 // A document in WBXML that came whole was made XML by the codec, which could not do so with chunks.
 void ExpandTnds(const Command& command, Item& item) {
-  if (!absl::EndsWithIgnoreCase(syncml::TypeOf(command, item), "dmtnds+wbxml")) return;
+  if (!absl::EqualsIgnoreCase(syncml::TypeOf(command, item), syncml::kTndsWbxmlType)) return;
   std::string octets = *item.data;
   if (absl::EqualsIgnoreCase(syncml::FormatOf(command, item), "b64")) {
     absl::StatusOr<std::string> decoded = syncml::Base64Decode(octets);
     if (!decoded.ok()) return;
     octets = *std::move(decoded);
   }
-  absl::StatusOr<std::string> text = syncml::TndsToXml(octets);
-  if (!text.ok()) return;
-  item.meta.type = "application/vnd.syncml.dmtnds+xml";
+  const absl::StatusOr<syncml::TndsDocument> document = syncml::ReadTnds(octets);
+  if (!document.ok()) return;
+  item.meta.type = std::string(syncml::kTndsXmlType);
   item.meta.format = "xml";
-  item.data = *std::move(text);
+  item.data = syncml::WriteTnds(*document, syncml::Encoding::kXml);
 }
 
 }  // namespace

@@ -108,9 +108,10 @@ void HttpServer::Serve(int connection) {
     if (!request) break;
     const std::optional<Response> response = handler_(*request);
     if (!response) break;
-    SendAll(connection, absl::StrCat("HTTP/1.1 ", response->code, " X\r\nContent-Type: ",
-                                     "application/vnd.syncml.dm+xml\r\nContent-Length: ",
-                                     response->body.size(), "\r\n\r\n", response->body));
+    SendAll(connection,
+            absl::StrCat("HTTP/1.1 ", response->code, " X\r\nContent-Type: ",
+                         "application/vnd.syncml.dm+xml\r\nContent-Length: ", response->body.size(),
+                         "\r\n", response->headers, "\r\n", response->body));
   }
   shutdown(connection, SHUT_RDWR);
   MutexLock lock(mutex_);

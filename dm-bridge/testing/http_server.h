@@ -22,7 +22,8 @@ class HttpServer {
   };
   struct Response {
     int code = 200;
-    std::string body;
+    std::string body = {};
+    std::string headers = {};  // More ones, each with its line break.
   };
   // Nothing: the connection is cut without an answer.
   using Handler = std::function<std::optional<Response>(const Request&)>;

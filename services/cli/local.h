@@ -36,5 +36,6 @@ const std::vector<std::string>& LocalProcesses();
 absl::Status LocalConsole(Context& context, const Arguments& arguments);
 absl::Status LocalStatus(Context& context, const Arguments& arguments);
 absl::Status LocalLogLevel(Context& context, const Arguments& arguments);
+absl::Status LocalPrompts(Context& context, const Arguments& arguments);
 
 }  // namespace virmo::cli

@@ -294,6 +294,9 @@ std::vector<Command> LocalCommands() {
   const Parameter recursive = {
       .name = "-r,--recursive", .kind = Kind::kFlag, .help = "Also all below it"};
   const Parameter server = {.name = "SERVER", .help = "The server's id, if there are several"};
+  const Parameter answer = {.name = "--answer",
+                            .help = "Answer all so: yes, no, cancel, a text, or numbers as 1,3"};
+  const Parameter once = {.name = "--once", .kind = Kind::kFlag, .help = "Leave after one answer"};
   return {
       {"local status", "Ask all four processes how they are", {socket}, LocalStatus},
       {"local vms", "List virtual machines (vm-controller)", {socket}, ListVms},
@@ -317,6 +320,10 @@ std::vector<Command> LocalCommands() {
        "Run a session with the server now (dm-bridge)",
        {server, socket},
        RunSession},
+      {"local prompts",
+       "Show what servers ask the user, and answer it (dm-bridge)",
+       {answer, once, socket},
+       LocalPrompts},
       {"local log-level",
        "Set a process' log level until it ends",
        {process, level, socket},
