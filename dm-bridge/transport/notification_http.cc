@@ -119,8 +119,9 @@ class NotificationHttp::Impl {
     parser.body_limit(limits_.max_body_bytes);
     beast::flat_buffer buffer(limits_.max_header_bytes + limits_.max_body_bytes);
     const auto [error, size] = co_await http::async_read(stream, buffer, parser, kToken);
-    const bool gone = error == beast::error::timeout || error == http::error::end_of_stream ||
-                      error.category() == boost::system::system_category();
+    const bool gone =
+        error && (error == beast::error::timeout || error == http::error::end_of_stream ||
+                  error.category() == boost::system::system_category());
     if (gone) co_return;
     http::response<http::empty_body> response;
     response.version(11);
