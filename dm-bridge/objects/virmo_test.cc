@@ -363,7 +363,7 @@ TEST_F(VirmoTest, SecretsOfAccountsAreNotReadable) {
   EXPECT_EQ(Get("./DevInfo/DevId"), "urn:x");
   EXPECT_EQ(Get("./DevInfo/Man"), "Example");
   EXPECT_EQ(Get("./DevDetail/URI/MaxSegLen"), "64");
-  EXPECT_EQ(Get("./DevDetail/LrgObj"), "false");
+  EXPECT_EQ(Get("./DevDetail/LrgObj"), "true");
   for (const auto& value : *tree_.Get(TestTree::Request("./DMAcc?list=StructData"))) {
     EXPECT_THAT(value.value.value_or(""), ::testing::Not(HasSubstr("hush")));
   }

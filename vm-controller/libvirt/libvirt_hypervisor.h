@@ -21,7 +21,8 @@ class LibvirtHypervisor : public Hypervisor {
  public:
   struct Options {
     std::string uri;
-    config::v1::VmControllerConfig::Accelerator accelerator;
+    config::v1::VmControllerConfig::Accelerator accelerator =
+        config::v1::VmControllerConfig::ACCELERATOR_AUTO;
     bool bios = true;
     // Where the driver writes saved states, and what must stay free there; empty: not checked.
     std::string save_directory;
