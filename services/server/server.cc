@@ -7,17 +7,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/runtime/error.h"
-#include "services/runtime/files.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
 #include "services/server/dm/dm_endpoint.h"
 #include "services/server/fleet/fleet_service.h"
 #include "services/server/fleet/housekeeper.h"
 #include "services/server/fleet/notifier.h"
+#include "services/server/fleet_parts.h"
 #include "services/server/http/http_server.h"
 #include "services/server/images/image_endpoint.h"
 #include "services/server/images/image_service.h"
-#include "services/server/store/schema.h"
 
 namespace virmo::server {
 namespace {
@@ -35,6 +34,19 @@ absl::Status CheckConfig(const config::v1::ServerConfig& config) {
   const std::string& url = config.public_url();
   if (!url.empty() && !absl::StartsWith(url, "http://") && !absl::StartsWith(url, "https://")) {
     return InvalidField("public_url", absl::StrCat("\"", url, "\" is no http(s) URL"));
+  }
+  if (config.max_object_bytes() < 4096 || config.max_object_bytes() > (256 << 20)) {
+    return InvalidField("max_object_bytes", "max_object_bytes must be 4096 to 268435456");
+  }
+  if (config.lockout_failures() < 1) {
+    return InvalidField("lockout_failures", "must be at least 1");
+  }
+  const bool tls = !config.http_tls().certificate_file().empty();
+  if (config.allow_basic() && !tls) {
+    return InvalidField("allow_basic", "basic credentials are in clear: they need http_tls");
+  }
+  if (!config.device_ca_file().empty() && !tls) {
+    return InvalidField("device_ca_file", "mutual TLS needs http_tls");
   }
   if (config.retention_days() < 1) return InvalidField("retention_days", "must be at least 1");
   if (config.stale_after_seconds() < 1) {
@@ -55,41 +67,31 @@ HttpServer::Options HttpOptions(const config::v1::ServerConfig& config) {
   options.address = config.http_address();
   options.certificate_file = config.http_tls().certificate_file();
   options.key_file = config.http_tls().key_file();
+  options.client_ca_file = config.device_ca_file();
   options.max_body_bytes = static_cast<size_t>(config.max_message_bytes());
   return options;
 }
 
-// What must exist before anything else can be made.
-struct Foundation {
-  std::unique_ptr<Database> database;
-  std::unique_ptr<SecretBox> secrets;
-  std::unique_ptr<ImageLibrary> images;
-  std::unique_ptr<HttpServer> http;
-};
-
-absl::StatusOr<Foundation> LayFoundation(const config::v1::ServerConfig& config,
-                                         const Clock& clock) {
-  RETURN_IF_ERROR(CheckConfig(config));
-  const std::string& folder = config.state_directory();
-  Foundation base;
-  RETURN_IF_ERROR(MakeDirectory(folder));
-  ASSIGN_OR_RETURN(base.database, Database::Open(folder + "/server.db", {GetSchema()}));
-  ASSIGN_OR_RETURN(const auto rows, base.database->Query("SELECT COUNT(*) FROM device"));
-  RETURN_IF_ERROR(MakeDirectory(folder + "/keys"));
-  ASSIGN_OR_RETURN(base.secrets,
-                   SecretBox::Open(folder + "/keys/device-secrets.key",
-                                   rows[0].Int(0) == 0 ? SecretBox::IfMissing::kMakeKey
-                                                       : SecretBox::IfMissing::kFail));
-  ASSIGN_OR_RETURN(base.images, ImageLibrary::Open(folder + "/images", *base.database, clock));
-  ASSIGN_OR_RETURN(base.http, HttpServer::Listen(HttpOptions(config)));
-  const std::string address = base.http->address();
+absl::StatusOr<std::unique_ptr<HttpServer>> Listen(const config::v1::ServerConfig& config) {
+  ASSIGN_OR_RETURN(auto http, HttpServer::Listen(HttpOptions(config)));
+  const std::string address = http->address();
   const bool is_anywhere =
       absl::StartsWith(address, "0.0.0.0:") || absl::StartsWith(address, "[::]:");
   if (is_anywhere && config.public_url().empty()) {
     return InvalidField("public_url", absl::StrCat("devices cannot reach ", address,
                                                    "; say how they reach this server"));
   }
-  return base;
+  return http;
+}
+
+FleetOptions OptionsOf(const config::v1::ServerConfig& config, const HttpServer& http) {
+  return {.server_id = config.server_id(),
+          .public_url = PublicUrl(config, http),
+          .max_message_bytes = static_cast<size_t>(config.max_message_bytes()),
+          .max_object_bytes = static_cast<size_t>(config.max_object_bytes()),
+          .allow_basic = config.allow_basic(),
+          .lockout_failures = config.lockout_failures(),
+          .stale_after = absl::Seconds(config.stale_after_seconds())};
 }
 
 }  // namespace
@@ -103,51 +105,32 @@ config::v1::ServerConfig DefaultConfig() {
   config.set_stale_after_seconds(900);
   config.set_max_message_bytes(1 << 20);
   config.set_retention_days(90);
+  config.set_lockout_failures(10);
+  config.set_max_object_bytes(16 << 20);
   return config;
 }
 
 class Server::Impl {
  public:
-  Impl(const config::v1::ServerConfig& config, Foundation foundation, const Clock& clock)
-      : base(std::move(foundation)),
-        public_url(PublicUrl(config, *base.http)),
-        stale_after(absl::Seconds(config.stale_after_seconds())),
-        devices(*base.database, *base.secrets, clock),
-        inventory(*base.database, clock, stale_after),
-        queue(*base.database, clock),
-        alerts(*base.database, clock),
-        notifier(devices, queue, feed, config.server_id()),
-        housekeeper(*base.database, devices, clock, absl::Hours(24) * config.retention_days()),
-        validator(devices, inventory, queue, *base.images),
-        fleet_service({*base.database,
-                       devices,
-                       inventory,
-                       queue,
-                       validator,
-                       alerts,
-                       feed,
-                       {config.server_id(), DmUrl(public_url)},
-                       [this](const std::string& device) { notifier.Notify(device); }}),
-        image_service(*base.images, queue, public_url),
-        image_endpoint(*base.images),
-        dm_parts{*base.database,
-                 devices,
-                 inventory,
-                 queue,
-                 alerts,
-                 *base.images,
-                 feed,
-                 clock,
-                 config.server_id(),
-                 public_url,
-                 static_cast<size_t>(config.max_message_bytes()),
-                 stale_after,
-                 [this](const std::string& device) { notifier.SessionSeen(device); }},
-        dm_handler(dm_parts),
-        dm_endpoint(dm_handler) {}
+  Impl(const config::v1::ServerConfig& config, Foundation base, std::unique_ptr<HttpServer> server,
+       const Clock& clock)
+      : http(std::move(server)),
+        options(OptionsOf(config, *http)),
+        parts(
+            std::move(base), options, clock,
+            [this](const std::string& device) { notifier.SessionSeen(device); },
+            [this](const std::string& device) { notifier.NotifyLater(device); }),
+        notifier(parts.devices, parts.queue, parts.feed, config.server_id()),
+        housekeeper(*parts.base.database, parts.devices, clock,
+                    absl::Hours(24) * config.retention_days()),
+        fleet_service(parts.ForService(
+            options, [this](const std::string& device) { notifier.Notify(device); })),
+        image_service(*parts.base.images, parts.queue, options.public_url),
+        image_endpoint(*parts.base.images),
+        dm_endpoint(parts.handler, options.max_message_bytes) {}
 
   // Devices first lose us, then what their messages need goes.
-  ~Impl() { base.http.reset(); }
+  ~Impl() { http.reset(); }
 
   HttpResponse Route(const HttpRequest& request) {
     if (request.path == "/dm") return dm_endpoint.Handle(request);
@@ -155,33 +138,28 @@ class Server::Impl {
     return TextResponse(404, "nothing here; devices use /dm and /images/");
   }
 
-  Foundation base;
-  const std::string public_url;
-  const absl::Duration stale_after;
-  EventFeed feed;
-  DeviceRegistry devices;
-  Inventory inventory;
-  CommandQueue queue;
-  AlertStore alerts;
+  std::unique_ptr<HttpServer> http;
+  const FleetOptions options;
+  FleetParts parts;
   Notifier notifier;
   Housekeeper housekeeper;
-  CommandValidator validator;
   FleetService fleet_service;
   ImageService image_service;
   ImageEndpoint image_endpoint;
-  DmParts dm_parts;
-  DmHandler dm_handler;
   DmEndpoint dm_endpoint;
 };
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Open(const config::v1::ServerConfig& config,
                                                      Clock clock) {
-  ASSIGN_OR_RETURN(Foundation base, LayFoundation(config, clock));
-  auto impl = std::make_unique<Impl>(config, std::move(base), clock);
-  Impl* const parts = impl.get();
-  parts->base.http->Start([parts](const HttpRequest& request) { return parts->Route(request); });
-  parts->notifier.NotifyAll();
-  spdlog::info("serving devices url={} server_id={}", parts->public_url, config.server_id());
+  RETURN_IF_ERROR(CheckConfig(config));
+  ASSIGN_OR_RETURN(Foundation base, Foundation::Open(config.state_directory(), clock));
+  ASSIGN_OR_RETURN(auto http, Listen(config));
+  auto impl = std::make_unique<Impl>(config, std::move(base), std::move(http), clock);
+  Impl* const server = impl.get();
+  server->http->Start([server](const HttpRequest& request) { return server->Route(request); });
+  server->notifier.NotifyAll();
+  spdlog::info("serving devices url={} server_id={}", server->options.public_url,
+               config.server_id());
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -190,7 +168,7 @@ Server::~Server() = default;
 
 grpc::Service& Server::fleet_service() { return impl_->fleet_service; }
 grpc::Service& Server::image_service() { return impl_->image_service; }
-void Server::CloseStreams() { impl_->feed.Close(); }
-const std::string& Server::public_url() const { return impl_->public_url; }
+void Server::CloseStreams() { impl_->parts.feed.Close(); }
+const std::string& Server::public_url() const { return impl_->options.public_url; }
 
 }  // namespace virmo::server

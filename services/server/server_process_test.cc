@@ -28,6 +28,7 @@
 namespace virmo::server {
 namespace {
 
+using testing::DeviceMessage;
 using testing::Fetch;
 using testing::kVm;
 using testing::ScriptedDevice;
@@ -84,14 +85,14 @@ class ServerProcessTest : public ::testing::Test {
   }
 
   ScriptedDevice Device() {
-    return ScriptedDevice(
-        enrolment_.account_textproto(),
-        [](const std::string& url, const std::string& body) -> absl::StatusOr<std::string> {
-          const auto answer =
-              Fetch("POST", url, {"Content-Type: application/vnd.syncml.dm+xml"}, body);
-          if (answer.status == 200) return answer.body;
-          return absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
-        });
+    return ScriptedDevice(enrolment_.account_textproto(),
+                          [](const DeviceMessage& message) -> absl::StatusOr<DeviceMessage> {
+                            const auto answer = Fetch(
+                                "POST", message.url,
+                                {"Content-Type: application/vnd.syncml.dm+xml"}, message.octets);
+                            if (answer.status == 200) return DeviceMessage{.octets = answer.body};
+                            return absl::UnavailableError(absl::StrCat("HTTP ", answer.status));
+                          });
   }
   Command Queue(const std::string& uri) {
     v1::CreateCommandRequest request;

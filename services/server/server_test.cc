@@ -123,7 +123,9 @@ TEST_F(ServerTest, AnswersWrongRequestsOfTheTransport) {
   const std::string url = server_.server->public_url() + "/dm";
 
   EXPECT_EQ(Fetch("GET", url).status, 405);
-  EXPECT_EQ(Fetch("POST", url, {"Content-Type: text/html"}, "<a/>").status, 415);
+  EXPECT_EQ(Fetch("POST", url, {"Content-Type: text/plain"}, "hello").status, 415);
+  // What looks like SyncML is taken for it whatever it is called.
+  EXPECT_EQ(Fetch("POST", url, {"Content-Type: text/html"}, "<a/>").status, 400);
   const auto malformed =
       Fetch("POST", url, {"Content-Type: application/vnd.syncml.dm+xml"}, "<SyncML><a></b>");
   EXPECT_EQ(malformed.status, 400);
@@ -238,6 +240,50 @@ TEST(HousekeeperTest, RemovesWhatIsOldAndKeepsWhatIsNot) {
   EXPECT_TRUE(fleet.Alerts("edge-1").empty());
   EXPECT_EQ(fleet.database().Query("SELECT COUNT(*) FROM exchange")->at(0).Int(0), 0);
   EXPECT_EQ(fleet.database().Query("SELECT COUNT(*) FROM dm_session")->at(0).Int(0), 0);
+}
+
+TEST(HousekeeperTest, BoundsEveryTable) {
+  testing::TestFleet fleet;
+  Database& database = fleet.database();
+  ScriptedDevice device = fleet.Enrol("edge-1");
+  device.AddVirtualMachine(testing::kVm, "web", 10);
+  ScriptedDevice guesser = device;
+  guesser.account.set_client_secret("guess");
+  ASSERT_TRUE(guesser.Send(guesser.Package1()).ok());
+  v1::Action action;
+  action.mutable_get()->add_uris("./DevInfo/Man");
+  fleet.Queue("edge-1", action);
+  device.QueueAlert("StateChange", "", testing::kVm, 1200, NewUuid());
+  ASSERT_TRUE(device.RunSession().ok());
+  ASSERT_TRUE(database.Execute("INSERT INTO object_chunk VALUES ('gone', 1, 'x')").ok());
+  ASSERT_TRUE(database.Execute("INSERT INTO unread VALUES ('gone', 'vm', 'why')").ok());
+  ASSERT_TRUE(database
+                  .Execute("INSERT INTO lockout VALUES ('urn:x', 1, 0, ?1)",
+                           {absl::ToUnixMicros(fleet.now)})
+                  .ok());
+
+  ASSERT_TRUE(Prune(database, fleet.devices(), fleet.now + absl::Hours(48), absl::Hours(24)).ok());
+
+  const auto count = [&](const std::string& table) {
+    return database.Query(absl::StrCat("SELECT COUNT(*) FROM ", table))->at(0).Int(0);
+  };
+  for (const char* table :
+       {"command", "exchange", "alert", "dm_session", "lockout", "object_chunk", "unread"}) {
+    EXPECT_EQ(count(table), 0) << table;
+  }
+  // What these hold is what is there: devices, their machines and keys, images, our own keys.
+  EXPECT_EQ(count("device"), 1);
+  EXPECT_EQ(count("virtual_machine"), 1);
+  ASSERT_TRUE(fleet.devices().Delete("edge-1", "").ok());
+  const auto tables = *database.Query("SELECT name FROM sqlite_master WHERE type = 'table'");
+  for (const auto& table : tables) {
+    const std::string name = table.Text(0);
+    if (name == "counter" || name == "server_key" || name.find("schema") != std::string::npos ||
+        name.rfind("sqlite_", 0) == 0) {
+      continue;
+    }
+    EXPECT_EQ(count(name), 0) << name;
+  }
 }
 
 TEST(HousekeeperTest, SaysThatASessionBrokeOff) {

@@ -1,41 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "services/runtime/mutex.h"
 #include "services/server/dm/dm_parts.h"
+#include "services/server/dm/dm_request.h"
 #include "services/server/dm/session_state.pb.h"
 #include "services/server/dm/session_store.h"
+#include "services/syncml/credential.h"
 #include "services/syncml/message.h"
 
 namespace virmo::server {
 
-// Counts wrong credentials by device URI and makes guessers wait: after 5 in a row 30 s, doubling
-// up to 10 minutes. In memory: a restart forgives. Thread-safe.
-class GuessLimiter {
- public:
-  // How long this device URI still has to wait; zero if it may try.
-  absl::Duration Wait(const std::string& device_uri, absl::Time now);
-  void Failed(const std::string& device_uri, absl::Time now);
-  void Succeeded(const std::string& device_uri);
-
- private:
-  struct Record {
-    int failures = 0;
-    absl::Time blocked_until = absl::InfinitePast();
-  };
-  Mutex mutex_;
-  std::map<std::string, Record> records_ ABSL_GUARDED_BY(mutex_);
-};
-
-// Proves devices by auth-md5 (OMA DM Security 1.2 §5). Each nonce is good for one success: the
-// device's stored nonce for a session's first message, then the nonce of the challenge. A challenge
-// does not touch the stored nonce, so that strangers cannot spoil it.
+// Proves devices, by what each chooses (OMA DM Security 1.2 §5): a TLS client certificate with its
+// id or URI as a name, auth-MAC, auth-md5, or, where allowed and over TLS, auth-basic.
+//
+// A nonce is good for one success: the stored one for a session's first message, that of the
+// challenge after one. A challenge does not touch the stored nonce, so that strangers cannot spoil
+// it. With MAC every message must prove itself, each with the nonce of the answer before.
 class Authenticator {
  public:
   struct Result {
@@ -45,20 +30,35 @@ class Authenticator {
 
   Authenticator(DmParts& parts, SessionStore& sessions) : parts_(parts), sessions_(sessions) {}
 
-  // Judges the header; moves `session` and the stored nonces on. Call within the message's
-  // transaction. UNAVAILABLE while the device must wait after wrong guesses.
-  absl::StatusOr<Result> Check(const syncml::Header& header, SessionState& session);
+  // Judges the message; moves `session` and the stored nonces on. Call within the message's
+  // transaction. UNAVAILABLE while the device must wait after wrong guesses (not if it holds a
+  // certificate: a stranger cannot lock that one out).
+  absl::StatusOr<Result> Check(const DmRequest& request, const syncml::Header& header,
+                               SessionState& session);
+
+  // Whether the message, which carries no token, proves to be from the device of an open session.
+  // Changes nothing.
+  absl::StatusOr<bool> IsFromDeviceOf(const SessionState& session, const DmRequest& request,
+                                      const syncml::Header& header);
 
  private:
-  absl::StatusOr<Result> Accept(const DeviceRecord& device, SessionState& session);
-  absl::StatusOr<Result> Challenge(syncml::StatusCode code, SessionState& session);
+  // What the message proves itself by; nothing if it does not try.
+  std::optional<syncml::AuthType> TypeOf(const DmRequest& request,
+                                         const syncml::Header& header) const;
+  bool IsProof(syncml::AuthType type, const DmRequest& request, const syncml::Header& header,
+               const std::optional<DeviceRecord>& device, const SessionState& session) const;
+  absl::StatusOr<Result> Accept(const DeviceRecord& device, std::optional<syncml::AuthType> type,
+                                SessionState& session);
+  absl::StatusOr<Result> Challenge(syncml::StatusCode code, syncml::AuthType type,
+                                   SessionState& session);
+  absl::StatusOr<Result> Refuse(syncml::AuthType type, const std::optional<DeviceRecord>& device,
+                                SessionState& session);
 
   DmParts& parts_;
   SessionStore& sessions_;
-  GuessLimiter limiter_;
 };
 
 // Our own credentials for a device.
-syncml::Cred ServerCredential(const DeviceRecord& device, const std::string& server_id);
+syncml::Identity ServerIdentity(const DeviceRecord& device, const std::string& server_id);
 
 }  // namespace virmo::server

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "services/server/dm/package_evaluator.h"
+#include "services/server/dm/delivery_policy.h"
 #include "services/server/testing/session_fixture.h"
 
 namespace virmo::server {
@@ -111,11 +111,14 @@ TEST_F(CommandDeliveryTest, WaitsForADeviceWhosePartsAreAway) {
 TEST_F(CommandDeliveryTest, DoesNotWaitForEver) {
   const std::string id = QueueStart();
   device_.on_exec = [](const auto&) { return ScriptedDevice::Answer{503, "1412 not reachable"}; };
-  Session();
+  for (int i = 0; i + 1 < kMaxAttempts; ++i) Session();
+  ASSERT_EQ(Get(id).state(), Command::STATE_FETCHED);
+  EXPECT_THAT(fleet_.deferred, ::testing::Contains("edge-1"));  // Asked to come again.
   fleet_.now += kPatience;
   Session();
 
   EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(id).attempts(), kMaxAttempts);
   EXPECT_EQ(Get(id).dm_status(), 503);
   EXPECT_THAT(Get(id).detail(), HasSubstr("not reachable"));
 }
@@ -237,6 +240,66 @@ TEST_F(CommandDeliveryTest, DeliversInTheOrderOfTheQueue) {
   EXPECT_EQ(sent, uris);
 }
 
+TEST_F(CommandDeliveryTest, DeliversAThousandOfOneSecondInTheOrderOfTheQueue) {
+  std::vector<std::string> uris;
+  for (int i = 0; i < 1000; ++i) {  // The clock stands still.
+    uris.push_back(absl::StrCat("./Ext/n", i));
+    v1::Action action;
+    auto& operation = *action.mutable_tree()->add_operations();
+    operation.set_verb(v1::Action::Tree::Operation::VERB_EXEC);
+    operation.set_uri(uris.back());
+    fleet_.Queue("edge-1", action);
+  }
+  Session();
+
+  std::vector<std::string> sent;
+  for (const auto& exec : Execs()) sent.push_back(exec.items[0].target->uri);
+  EXPECT_EQ(sent, uris);
+}
+
+TEST_F(CommandDeliveryTest, RefusesMoreThanADeviceCanEverCatchUpWith) {
+  Events events;
+  for (int i = 0; i < 10000; ++i) {
+    ASSERT_TRUE(fleet_.database()
+                    .Execute("INSERT INTO command (id, device, sequence, state, virtual_machine, "
+                             "awaits_read, end_time, session, resource) VALUES (?1, 'edge-1', ?2, "
+                             "1, '', 0, 0, '', '')",
+                             {absl::StrCat("c", i), int64_t{1000000 + i}})
+                    .ok());
+  }
+  QueuedCommand command;
+  command.id = NewUuid();
+  command.device = "edge-1";
+
+  EXPECT_TRUE(absl::IsResourceExhausted(fleet_.queue().Insert(command, events)));
+}
+
+TEST_F(CommandDeliveryTest, SaysWhichChildOfAnAtomicFailed) {
+  v1::Action action;
+  action.mutable_tree()->set_mode(v1::Action::Tree::MODE_ATOMIC);
+  for (const char* uri : {"./Ext/a", "./Ext/b", "./Ext/c"}) {
+    auto& operation = *action.mutable_tree()->add_operations();
+    operation.set_verb(v1::Action::Tree::Operation::VERB_REPLACE);
+    operation.set_uri(uri);
+    operation.set_value("1");
+  }
+  const std::string id = fleet_.Queue("edge-1", action);
+  device_.override_status = [](const syncml::Command& command) {
+    if (command.kind == CommandKind::kAtomic) return ScriptedDevice::Answer{507, ""};
+    if (command.items.empty()) return ScriptedDevice::Answer{200, ""};
+    const std::string& uri = command.items[0].target->uri;
+    if (uri == "./Ext/a") return ScriptedDevice::Answer{216, ""};
+    if (uri == "./Ext/b") return ScriptedDevice::Answer{404, ""};
+    return ScriptedDevice::Answer{uri == "./Ext/c" ? 215 : 200, ""};
+  };
+  Session();
+
+  EXPECT_EQ(Get(id).state(), Command::STATE_FAILED);
+  EXPECT_EQ(Get(id).dm_status(), 507);
+  EXPECT_THAT(Get(id).detail(), HasSubstr("./Ext/b"));
+  EXPECT_THAT(Get(id).detail(), HasSubstr("404"));
+}
+
 TEST_F(CommandDeliveryTest, KeepsToTheMessageSizeOfTheDevice) {
   device_.max_message_size = 3000;
   for (int i = 0; i < 20; ++i) {
@@ -244,9 +307,13 @@ TEST_F(CommandDeliveryTest, KeepsToTheMessageSizeOfTheDevice) {
     action.mutable_get()->add_uris(absl::StrCat("./Ext/", std::string(100, 'n')));
     fleet_.Queue("edge-1", action);
   }
-  v1::Action big;
-  big.mutable_replace()->set_uri("./Ext/x");
-  big.mutable_replace()->set_value(std::string(5000, 'v'));
+  v1::Action big;  // Within a Sequence it cannot be split.
+  for (const char* uri : {"./Ext/x", "./Ext/y"}) {
+    auto& operation = *big.mutable_tree()->add_operations();
+    operation.set_verb(v1::Action::Tree::Operation::VERB_REPLACE);
+    operation.set_uri(uri);
+    operation.set_value(std::string(5000, 'v'));
+  }
   const std::string too_big = fleet_.Queue("edge-1", big);
   Session();
 

@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -16,19 +15,22 @@
 #include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
 #include "services/server/dm/message_receiver.h"
+#include "services/server/dm/object_sender.h"
 #include "services/server/dm/package_evaluator.h"
 #include "services/server/dm/package_planner.h"
 
 namespace virmo::server {
 namespace {
 
+using syncml::AlertCode;
 using syncml::Message;
 using syncml::StatusCode;
 
-constexpr int kMaxMessages = 2000;
+constexpr int kMaxMessages = 5000;
 constexpr int kMaxServerRefusals = 2;
-// A device that tells less is not believed: no command would fit.
-constexpr int64_t kLeastMessageSize = 1024;
+// Of what a stranger can make us store.
+constexpr size_t kMaxHeaderText = 1024;
+constexpr size_t kMaxStrangersAnswer = 8192;
 
 std::string Sha256(absl::string_view octets) {
   std::string digest(32, '\0');
@@ -37,8 +39,14 @@ std::string Sha256(absl::string_view octets) {
   return digest;
 }
 
-// Up to here the answer holds Status commands only, numbered from 1.
-std::string NextCmdId(const Message& answer) { return absl::StrCat(answer.body.size() + 1); }
+absl::Status CheckSizes(const syncml::Header& header) {
+  if (header.source.uri.size() <= kMaxHeaderText && header.session_id.size() <= kMaxHeaderText &&
+      header.msg_id.size() <= kMaxHeaderText && header.target.uri.size() <= kMaxHeaderText &&
+      header.ver_proto.size() <= kMaxHeaderText) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("a part of the SyncHdr is too long");
+}
 
 // A code for the whole message if its header cannot be served; 0 if it can.
 int RefuseHeader(const syncml::Header& header, const SessionState& session) {
@@ -59,53 +67,33 @@ int RefuseHeader(const syncml::Header& header, const SessionState& session) {
   return 0;
 }
 
-void AddStatus(Message& answer, const Message& request, const syncml::Command& about, int code) {
-  answer.body.push_back(syncml::MakeStatus(NextCmdId(answer), request.header.msg_id, about,
-                                           static_cast<StatusCode>(code)));
-}
-
-// The same code for the header and for every command that is due a Status.
-void RefuseAll(Message& answer, const Message& request, int code,
-               const std::optional<syncml::Chal>& chal) {
-  answer.body.push_back(
-      syncml::MakeHeaderStatus("1", request.header, static_cast<StatusCode>(code)));
-  answer.body.back().chal = chal;
-  for (const syncml::Command& command : request.body) {
-    if (command.kind == syncml::CommandKind::kStatus) continue;
-    if (command.kind == syncml::CommandKind::kResults) continue;
-    AddStatus(answer, request, command, code);
-  }
-  answer.final = true;
-}
-
 // Whether the device has nothing more to say before it hears from us: Final, or nothing but the
 // wish for our next message. Some wait with Final until we have sent ours.
 bool EndsPackage(const Message& request) {
   if (request.final) return true;
   bool asks_for_next = false;
   for (const syncml::Command& command : request.body) {
-    const bool next = command.kind == syncml::CommandKind::kAlert &&
-                      syncml::ParseAlertCode(command.data) == syncml::AlertCode::kNextMessage;
-    const bool courtesy =
-        command.kind == syncml::CommandKind::kStatus &&
-        (command.cmd_ref == "0" || command.cmd == "SyncHdr" || command.cmd == "Alert");
+    const auto alert = command.kind == syncml::CommandKind::kAlert
+                           ? syncml::ParseAlertCode(command.data)
+                           : std::nullopt;
+    const bool next = alert == AlertCode::kNextMessage || alert == AlertCode::kNoEndOfData;
+    const bool chunk_taken = syncml::ParseStatusCode(command.data) == StatusCode::kChunkAccepted;
+    const bool courtesy = command.kind == syncml::CommandKind::kStatus &&
+                          (command.cmd_ref == "0" || command.cmd == "SyncHdr" ||
+                           command.cmd == "Alert" || chunk_taken);
     if (!next && !courtesy) return false;
-    asks_for_next |= next;
+    // A device in the middle of our object may leave the wish unsaid.
+    asks_for_next |= next || (courtesy && chunk_taken);
   }
   return asks_for_next;
 }
 
-size_t MessageLimit(const SessionState& session) {
-  if (session.max_message_size() == 0) return std::numeric_limits<int32_t>::max();
-  return static_cast<size_t>(std::max(session.max_message_size(), kLeastMessageSize));
-}
-
-// The answer with its first `statuses` commands and the units' commands, which get their CmdIDs.
-Message WithUnits(const Message& answer, size_t statuses,
+// The answer with the units' commands, which get their CmdIDs after `numbered`.
+Message WithUnits(const Message& answer, size_t statuses, int numbered,
                   std::vector<PackagePlanner::Unit>& units) {
   Message whole = answer;
   whole.body.resize(statuses);
-  int next = static_cast<int>(statuses) + 1;
+  int next = numbered + 1;
   for (PackagePlanner::Unit& unit : units) {
     Number(answer.header.msg_id, &next, unit.outgoing);
     whole.body.insert(whole.body.end(), unit.outgoing.commands.begin(),
@@ -114,46 +102,69 @@ Message WithUnits(const Message& answer, size_t statuses,
   return whole;
 }
 
+int CountOf(const std::vector<PackagePlanner::Unit>& units) {
+  size_t count = 0;
+  for (const PackagePlanner::Unit& unit : units) count += unit.outgoing.sent.size();
+  return static_cast<int>(count);
+}
+
 }  // namespace
 
 DmHandler::DmHandler(DmParts& parts)
-    : parts_(parts), sessions_(parts.database, parts.clock), authenticator_(parts, sessions_) {}
+    : parts_(parts),
+      sessions_(parts.database, parts.secrets, parts.clock),
+      authenticator_(parts, sessions_),
+      commits_(parts.database) {}
 
-absl::StatusOr<std::string> DmHandler::Handle(absl::string_view request, syncml::Encoding encoding,
-                                              const std::string& token) {
-  ASSIGN_OR_RETURN(const Message message,
-                   syncml::Decode(request, encoding, {.max_bytes = parts_.max_message_bytes}));
-  const std::string digest = Sha256(request);
+absl::StatusOr<DmAnswer> DmHandler::Handle(const DmRequest& request) {
+  ASSIGN_OR_RETURN(const Message message, syncml::Decode(request.octets, request.encoding,
+                                                         {.max_bytes = parts_.max_message_bytes}));
+  RETURN_IF_ERROR(CheckSizes(message.header));
+  const std::string digest = Sha256(request.octets);
   Events events;
   SessionState session;
-  RETURN_IF_ERROR(parts_.database.Transact([&]() -> absl::Status {
-    bool repeated = false;
-    ASSIGN_OR_RETURN(session, FindSession(message.header, token, &repeated, digest));
-    if (repeated) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const Message answer, Answer(message, encoding, session, events));
-    session.set_last_msg_id(message.header.msg_id);
-    session.set_last_request_digest(digest);
-    session.set_last_response(syncml::Encode(answer, encoding));
-    return sessions_.Save(session);
-  }));
+  RETURN_IF_ERROR(
+      commits_.Transact([&] { return Process(request, message, digest, session, events); }));
   FaultPoint("dm.committed");
   parts_.feed.Publish(events);
-  return session.last_response();
+  return DmAnswer{.octets = session.last_response(), .hmac = session.last_hmac()};
 }
 
-absl::StatusOr<SessionState> DmHandler::FindSession(const syncml::Header& header,
-                                                    const std::string& token, bool* repeated,
-                                                    const std::string& digest) {
+absl::Status DmHandler::Process(const DmRequest& request, const Message& message,
+                                const std::string& digest, SessionState& session, Events& events) {
+  bool repeated = false;
+  ASSIGN_OR_RETURN(session, FindSession(request, message.header, digest, &repeated));
+  if (repeated) return absl::OkStatus();
+  Answer answer(message, request.encoding, session);
+  answer.message.header = HeaderFor(message.header, session);
+  RETURN_IF_ERROR(Reply(request, message, session, events, answer));
+  session.set_last_msg_id(message.header.msg_id);
+  session.set_last_request_digest(digest);
+  RETURN_IF_ERROR(Finish(answer, session));
+  if (!session.device().empty() || session.last_response().size() <= kMaxStrangersAnswer) {
+    return sessions_.Save(session);
+  }
+  SessionState stored = session;
+  stored.clear_last_response();
+  return sessions_.Save(stored);
+}
+
+absl::StatusOr<SessionState> DmHandler::FindSession(const DmRequest& request,
+                                                    const syncml::Header& header,
+                                                    const std::string& digest, bool* repeated) {
   std::optional<SessionState> found;
-  if (!token.empty()) {
-    ASSIGN_OR_RETURN(found, sessions_.FindByToken(token));
+  if (!request.token.empty()) {
+    ASSIGN_OR_RETURN(found, sessions_.FindByToken(request.token));
     // Only the holder of the token gets an answer again: it holds nonces and commands.
-    *repeated = found && found->last_request_digest() == digest;
+    *repeated = found && found->last_request_digest() == digest && !found->last_response().empty();
     if (*repeated) return *std::move(found);
   } else if (header.msg_id != "1") {
     ASSIGN_OR_RETURN(found, sessions_.FindOpen(header.source.uri, header.session_id));
     // Without the token, who was authenticated by an earlier message must be so by this one.
-    if (found && !found->device().empty()) found.reset();
+    if (found && !found->device().empty()) {
+      ASSIGN_OR_RETURN(const bool proven, authenticator_.IsFromDeviceOf(*found, request, header));
+      if (!proven) found.reset();
+    }
   }
   // An authenticated device may always say more, also after we had nothing to add.
   const bool fits = found && (!found->ended() || !found->device().empty()) &&
@@ -166,6 +177,7 @@ absl::StatusOr<SessionState> DmHandler::FindSession(const syncml::Header& header
 syncml::Header DmHandler::HeaderFor(const syncml::Header& request, SessionState& session) const {
   session.set_messages_sent(session.messages_sent() + 1);
   syncml::Header header;
+  if (request.ver_dtd == "1.3") header.ver_dtd = "1.3";
   header.ver_proto = request.ver_proto == "DM/1.2" ? "DM/1.2" : "DM/1.3";
   header.session_id = session.session_id();
   header.msg_id = absl::StrCat(session.messages_sent());
@@ -173,96 +185,127 @@ syncml::Header DmHandler::HeaderFor(const syncml::Header& request, SessionState&
   header.source = {DmUrl(parts_.public_url), parts_.server_id};
   header.resp_uri = absl::StrCat(DmUrl(parts_.public_url), "?s=", session.token());
   header.meta.max_msg_size = static_cast<int64_t>(parts_.max_message_bytes);
+  header.meta.max_obj_size = static_cast<int64_t>(parts_.max_object_bytes);
   return header;
 }
 
-absl::StatusOr<Message> DmHandler::Answer(const Message& request, syncml::Encoding encoding,
-                                          SessionState& session, Events& events) {
-  Message answer;
-  answer.header = HeaderFor(request.header, session);
-  if (const int code = RefuseHeader(request.header, session); code != 0) {
-    RefuseAll(answer, request, code, std::nullopt);
-    return answer;
+absl::Status DmHandler::Finish(const Answer& answer, SessionState& session) {
+  std::string octets = syncml::Encode(answer.message, answer.encoding());
+  session.clear_last_hmac();
+  if (session.server_uses_mac() && !session.device().empty()) {
+    ASSIGN_OR_RETURN(const DeviceRecord device, parts_.devices.GetRecord(session.device()));
+    session.set_last_hmac(syncml::FormatHmacHeader(syncml::MakeHmacHeader(
+        ServerIdentity(device, parts_.server_id), device.server_nonce, octets)));
   }
-  if (request.header.meta.max_msg_size) {
-    session.set_max_message_size(std::max(*request.header.meta.max_msg_size, int64_t{0}));
+  session.set_last_response(std::move(octets));
+  return absl::OkStatus();
+}
+
+absl::Status DmHandler::Reply(const DmRequest& request, const Message& message,
+                              SessionState& session, Events& events, Answer& answer) {
+  if (const int code = RefuseHeader(message.header, session); code != 0) {
+    answer.RefuseAll(code, std::nullopt);
+    return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const auto result, authenticator_.Check(request.header, session));
+  if (message.header.meta.max_msg_size) {
+    session.set_max_message_size(std::max(*message.header.meta.max_msg_size, int64_t{0}));
+  }
+  if (message.header.meta.max_obj_size) {
+    session.set_max_object_size(std::max(*message.header.meta.max_obj_size, int64_t{0}));
+  }
+  ASSIGN_OR_RETURN(const auto result, authenticator_.Check(request, message.header, session));
   if (!syncml::IsSuccess(result.code)) {
-    RefuseAll(answer, request, Number(result.code), result.chal);
-    return answer;
+    answer.RefuseAll(Number(result.code), result.chal);
+    return absl::OkStatus();
   }
-  answer.body.push_back(syncml::MakeHeaderStatus("1", request.header, result.code));
-  answer.body.back().chal = result.chal;
+  answer.AddHeaderStatus(result.code, result.chal);
   // Before the queue is read: what is queued after this may ask for another session.
   parts_.on_session(session.device());
   RETURN_IF_ERROR(parts_.devices.Update(session.device(), [&](v1::Device& device) {
     *device.mutable_last_session_time() = ToTimestamp(parts_.clock());
-    device.set_protocol_version(request.header.ver_proto);
+    device.set_protocol_version(message.header.ver_proto);
     device.clear_last_session_error();
   }));
-  RETURN_IF_ERROR(Converse(request, encoding, session, events, answer));
-  return answer;
+  return Converse(message, session, events, answer);
 }
 
-absl::Status DmHandler::Converse(const Message& request, syncml::Encoding encoding,
-                                 SessionState& session, Events& events, Message& answer) {
+absl::Status DmHandler::Converse(const Message& message, SessionState& session, Events& events,
+                                 Answer& answer) {
+  answer.AddDeferred();
   MessageReceiver receiver(parts_, session, events);
-  for (const syncml::Command& command : request.body) {
-    ASSIGN_OR_RETURN(const int code, receiver.Receive(request, command));
-    if (code != 0) AddStatus(answer, request, command, code);
+  for (const syncml::Command& command : message.body) {
+    ASSIGN_OR_RETURN(const int code, receiver.Receive(message, command));
+    if (code != 0) answer.AddStatus(command, code);
   }
   // Also when there is nothing to ask for: the device wants to know whose answer it is.
-  if (!session.server_accepted()) {
+  if (!session.server_accepted() && !session.server_uses_mac()) {
     ASSIGN_OR_RETURN(const DeviceRecord device, parts_.devices.GetRecord(session.device()));
-    answer.header.cred = ServerCredential(device, parts_.server_id);
+    answer.message.header.cred =
+        syncml::MakeMd5Cred(ServerIdentity(device, parts_.server_id), device.server_nonce);
   }
-  if (!EndsPackage(request) && !receiver.aborted()) {
-    answer.body.push_back(syncml::MakeAlert(NextCmdId(answer), syncml::AlertCode::kNextMessage));
+  const bool more_statuses = answer.DeferExcess();
+  if (receiver.broke_object()) answer.AddAlert(AlertCode::kNoEndOfData);
+  if ((!EndsPackage(message) || session.has_incoming()) && !receiver.aborted()) {
+    answer.AddAlert(AlertCode::kNextMessage);
     return absl::OkStatus();
   }
-  answer.final = true;
   session.set_ended(false);
   RETURN_IF_ERROR(PackageEvaluator(parts_, session, events).Evaluate());
   session.set_server_refused(false);
+  answer.message.final = !more_statuses;
   if (receiver.aborted()) return EndSession(session, "the device broke the session off");
   if (session.server_refusals() >= kMaxServerRefusals) {
     return EndSession(session, "the device refuses this server's credentials");
   }
-  return SendPackage(encoding, session, events, answer);
+  if (more_statuses) return absl::OkStatus();
+  return SendPackage(session, events, answer);
 }
 
-absl::Status DmHandler::SendPackage(syncml::Encoding encoding, SessionState& session,
-                                    Events& events, Message& answer) {
+absl::Status DmHandler::SendPackage(SessionState& session, Events& events, Answer& answer) {
   PackagePlanner planner(parts_, session, events);
+  ObjectSender objects(parts_, session, planner);
+  if (objects.active()) {
+    ASSIGN_OR_RETURN(const bool sent, objects.SendChunk(answer));
+    if (sent) return absl::OkStatus();
+  }
+  const size_t statuses = answer.message.body.size();
   ASSIGN_OR_RETURN(std::vector<PackagePlanner::Unit> units, planner.Plan());
-  const size_t limit = MessageLimit(session);
   while (!units.empty()) {
-    Message whole = WithUnits(answer, answer.body.size(), units);
-    if (syncml::Encode(whole, encoding).size() <= limit) {
-      answer = std::move(whole);
+    Message whole = WithUnits(answer.message, statuses, session.commands_numbered(), units);
+    if (syncml::Encode(whole, answer.encoding()).size() <= answer.Limit()) {
+      answer.message = std::move(whole);
+      session.set_commands_numbered(session.commands_numbered() + CountOf(units));
       return planner.MarkSent(units);
     }
     if (units.size() > 1) {
       units.resize(units.size() / 2);
-    } else if (syncml::Encode(WithUnits(answer, 1, units), encoding).size() <= limit) {
+      continue;
+    }
+    if (ObjectSender::CanSplit(units[0])) {
+      RETURN_IF_ERROR(objects.Begin(units[0]));
+      ASSIGN_OR_RETURN(const bool sent, objects.SendChunk(answer));
+      if (sent) return absl::OkStatus();
+    } else if (Message alone = WithUnits(answer.message, 1, session.commands_numbered(), units);
+               syncml::Encode(alone, answer.encoding()).size() <= answer.Limit()) {
       // The Statuses leave no room: the package goes on in the next message.
-      answer.final = false;
+      answer.message.final = false;
       return absl::OkStatus();
     } else if (units[0].command.empty()) {
       units.clear();
+      continue;
     } else {
       RETURN_IF_ERROR(planner.Refuse(
           units[0].command,
-          absl::StrCat("does not fit into the device's messages of ", limit, " octets")));
-      ASSIGN_OR_RETURN(units, planner.Plan());
+          absl::StrCat("does not fit into the device's messages of ", answer.Limit(), " octets")));
     }
+    ASSIGN_OR_RETURN(units, planner.Plan());
   }
   return EndSession(session, "");
 }
 
 absl::Status DmHandler::EndSession(SessionState& session, const std::string& error) {
   session.set_ended(true);
+  if (session.deferred_command()) parts_.on_deferred(session.device());
   // One a device and poll is too many for a busy log, unless it went wrong.
   spdlog::log(error.empty() ? spdlog::level::debug : spdlog::level::warn,
               "session ended device={} session={} messages={} error=\"{}\"", session.device(),

@@ -5,11 +5,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "services/server/dm/answer.h"
 #include "services/server/dm/authenticator.h"
 #include "services/server/dm/dm_parts.h"
+#include "services/server/dm/dm_request.h"
 #include "services/server/dm/session_store.h"
-#include "services/syncml/codec.h"
+#include "services/server/store/group_commit.h"
 
 namespace virmo::server {
 
@@ -21,28 +22,29 @@ class DmHandler {
   // `parts` outlives this.
   explicit DmHandler(DmParts& parts);
 
-  // `token` is what RespURI carried; empty in a session's first message. Answers in the encoding
-  // of the request. Errors are for the transport: INVALID_ARGUMENT (malformed),
-  // RESOURCE_EXHAUSTED (a limit of the codec), UNAVAILABLE (wait: metadata `retry_after_s`), others
-  // (ours).
-  absl::StatusOr<std::string> Handle(absl::string_view request, syncml::Encoding encoding,
-                                     const std::string& token);
+  // Answers in the encoding of the request. Errors are for the transport: INVALID_ARGUMENT
+  // (malformed), RESOURCE_EXHAUSTED (a limit of the codec), UNAVAILABLE (wait: metadata
+  // `retry_after_s`), others (ours).
+  absl::StatusOr<DmAnswer> Handle(const DmRequest& request);
 
  private:
-  absl::StatusOr<SessionState> FindSession(const syncml::Header& header, const std::string& token,
-                                           bool* repeated, const std::string& digest);
-  absl::StatusOr<syncml::Message> Answer(const syncml::Message& request, syncml::Encoding encoding,
-                                         SessionState& session, Events& events);
-  absl::Status Converse(const syncml::Message& request, syncml::Encoding encoding,
-                        SessionState& session, Events& events, syncml::Message& answer);
-  absl::Status SendPackage(syncml::Encoding encoding, SessionState& session, Events& events,
-                           syncml::Message& answer);
+  absl::Status Process(const DmRequest& request, const syncml::Message& message,
+                       const std::string& digest, SessionState& session, Events& events);
+  absl::StatusOr<SessionState> FindSession(const DmRequest& request, const syncml::Header& header,
+                                           const std::string& digest, bool* repeated);
+  absl::Status Reply(const DmRequest& request, const syncml::Message& message,
+                     SessionState& session, Events& events, Answer& answer);
+  absl::Status Converse(const syncml::Message& message, SessionState& session, Events& events,
+                        Answer& answer);
+  absl::Status SendPackage(SessionState& session, Events& events, Answer& answer);
   absl::Status EndSession(SessionState& session, const std::string& error);
+  absl::Status Finish(const Answer& answer, SessionState& session);
   syncml::Header HeaderFor(const syncml::Header& request, SessionState& session) const;
 
   DmParts& parts_;
   SessionStore sessions_;
   Authenticator authenticator_;
+  GroupCommit commits_;
 };
 
 }  // namespace virmo::server

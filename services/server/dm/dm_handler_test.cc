@@ -130,7 +130,7 @@ TEST_F(DmHandlerTest, AsksForMissingCredentials) {
   EXPECT_EQ(HeaderStatus(*device_.Send(device_.Package1())), 212);
 }
 
-TEST_F(DmHandlerTest, RefusesRightCredentialsUnderAnotherName) {
+TEST_F(DmHandlerTest, RefusesCredentialsOfAnotherName) {
   device_.account.set_client_name("edge-x");
 
   EXPECT_EQ(HeaderStatus(*device_.Send(device_.Package1())), 401);
@@ -138,7 +138,7 @@ TEST_F(DmHandlerTest, RefusesRightCredentialsUnderAnotherName) {
 
 TEST_F(DmHandlerTest, MakesGuessersWait) {
   device_.account.set_client_secret("guess");
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 10; ++i) {
     device_.Begin(absl::StrCat(i));
     ASSERT_TRUE(device_.Send(device_.Package1()).ok());
   }

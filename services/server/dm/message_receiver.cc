@@ -11,8 +11,9 @@
 #include "services/runtime/status_macros.h"
 #include "services/server/dm/alert_reader.h"
 #include "services/server/dm/exchange_text.h"
+#include "services/server/dm/expectation.h"
 #include "services/server/dm/virmo_tree.h"
-#include "services/syncml/auth.h"
+#include "services/syncml/credential.h"
 #include "services/syncml/uri.h"
 
 namespace virmo::server {
@@ -25,7 +26,14 @@ using syncml::StatusCode;
 // What a device may make us hold of one package's Results.
 constexpr int64_t kMaxValuesSize = int64_t{16} << 20;
 constexpr size_t kMaxStatusText = 1024;
+constexpr int kNeverAgain = 1000;
 constexpr size_t kMaxDevInfo = 255;
+
+// Without the query, which a device may leave out when it says what it answers.
+std::string PathOf(const std::string& uri) {
+  const auto parsed = syncml::ParseNodeUri(uri);
+  return parsed.ok() ? parsed->Path() : uri;
+}
 
 std::string Normal(const std::string& uri) {
   const auto parsed = syncml::ParseNodeUri(uri);
@@ -54,15 +62,25 @@ bool IsForCommand(const Sent& sent) {
 
 absl::StatusOr<int> MessageReceiver::Receive(const syncml::Message& message,
                                              const Command& command) {
-  switch (command.kind) {
-    case CommandKind::kStatus:
-      RETURN_IF_ERROR(TakeStatus(command));
-      return 0;
-    case CommandKind::kResults:
-      return TakeResults(command);
-    default:
-      break;
+  if (command.kind == CommandKind::kStatus) {
+    RETURN_IF_ERROR(TakeStatus(command));
+    return 0;
   }
+  // The wish for our next message may stand between two chunks.
+  const bool steers = command.kind == CommandKind::kAlert && command.items.empty();
+  const bool in_chunks =
+      session_.has_incoming() || (!command.items.empty() && command.items.back().more_data);
+  if (steers || !in_chunks) return TakeWhole(message, command);
+  Command whole = command;
+  ASSIGN_OR_RETURN(const int code, objects_.Take(whole));
+  if (code == 0) return TakeWhole(message, whole);
+  if (!whole.items.empty()) RETURN_IF_ERROR(TakeWhole(message, whole).status());
+  return code;
+}
+
+absl::StatusOr<int> MessageReceiver::TakeWhole(const syncml::Message& message,
+                                               const Command& command) {
+  if (command.kind == CommandKind::kResults) return TakeResults(command);
   if (command.cmd_id.empty() || command.kind == CommandKind::kUnknown) {
     return Number(StatusCode::kBadRequest);
   }
@@ -72,23 +90,52 @@ absl::StatusOr<int> MessageReceiver::Receive(const syncml::Message& message,
   return Number(StatusCode::kCommandNotAllowed);
 }
 
+// By CmdRef, as CmdIDs do not repeat within a session; so a wrong MsgRef, as OMA's own examples
+// have, does no harm. Without CmdRef by the command's name and target, if only one fits that has no
+// answer yet.
 Sent* MessageReceiver::FindSent(const Command& status) {
+  const auto is_target = [&](const Sent& sent) {
+    const auto names_it = [&](const std::string& ref) { return PathOf(ref) == PathOf(sent.uri()); };
+    return status.target_refs.empty() || sent.uri().empty() ||
+           std::any_of(status.target_refs.begin(), status.target_refs.end(), names_it);
+  };
+  Sent* found = nullptr;
   for (Sent& sent : *session_.mutable_sent()) {
-    if (sent.cmd_id() != status.cmd_ref) continue;
-    if (!status.msg_ref.empty() && sent.msg_id() != status.msg_ref) continue;
     if (!status.cmd.empty() && status.cmd != sent.element()) continue;
-    const auto names_it = [&](const std::string& ref) { return Normal(ref) == Normal(sent.uri()); };
-    if (!status.target_refs.empty() && !sent.uri().empty() &&
-        std::none_of(status.target_refs.begin(), status.target_refs.end(), names_it)) {
+    if (!is_target(sent)) continue;
+    if (!status.cmd_ref.empty()) {
+      if (sent.cmd_id() == status.cmd_ref) return &sent;
       continue;
     }
-    return &sent;
+    if (sent.status() != 0) continue;
+    if (found != nullptr) return nullptr;
+    found = &sent;
   }
-  return nullptr;
+  return found;
+}
+
+// Without CmdRef the first Item has to tell: it is what was asked for, or below it.
+Sent* MessageReceiver::FindGet(const Command& results) {
+  if (!results.cmd_ref.empty()) {
+    Command reference;
+    reference.cmd = "Get";
+    reference.cmd_ref = results.cmd_ref;
+    return FindSent(reference);
+  }
+  if (results.items.empty()) return nullptr;
+  const std::string path = PathOf(UriOf(results.items[0]));
+  Sent* found = nullptr;
+  for (Sent& sent : *session_.mutable_sent()) {
+    const std::string asked = PathOf(sent.uri());
+    if (sent.element() != "Get" || !syncml::IsWithin(path, asked)) continue;
+    if (found == nullptr || asked.size() > PathOf(found->uri()).size()) found = &sent;
+  }
+  return found;
 }
 
 absl::Status MessageReceiver::TakeStatus(const Command& status) {
-  if (status.cmd == "SyncHdr" || status.cmd_ref == "0") return TakeHeaderStatus(status);
+  const bool unnamed = status.cmd.empty() && status.cmd_ref.empty();
+  if (status.cmd == "SyncHdr" || status.cmd_ref == "0" || unnamed) return TakeHeaderStatus(status);
   if (status.cmd == "Alert") return absl::OkStatus();  // Ours steer the session, no more.
   const auto code = syncml::ParseStatusCode(status.data);
   Sent* sent = FindSent(status);
@@ -114,27 +161,27 @@ absl::Status MessageReceiver::TakeHeaderStatus(const Command& status) {
     session_.set_server_accepted(false);
     session_.set_server_refused(true);
   }
-  if (!status.chal || !status.chal->meta.next_nonce) return absl::OkStatus();
-  const auto nonce = syncml::Base64Decode(*status.chal->meta.next_nonce);
-  if (!nonce.ok()) {
-    spdlog::warn("ignored nonce device={} error=\"{}\"", session_.device(),
-                 nonce.status().message());
-    return absl::OkStatus();
+  if (status.chal && session_.server_refused()) {
+    // It says how it wants us to prove ourselves. Our secret in clear is not on offer.
+    const auto wanted = syncml::AuthTypeOf(*status.chal);
+    session_.set_server_uses_mac(wanted == syncml::AuthType::kMac);
+    if (wanted == syncml::AuthType::kBasic) session_.set_server_refusals(kNeverAgain);
   }
-  return parts_.devices.SetServerNonce(session_.device(), *nonce);
+  const auto nonce = syncml::NextNonceOf(status.chal);
+  if (nonce) return parts_.devices.SetServerNonce(session_.device(), *nonce);
+  if (status.chal && status.chal->meta.next_nonce) {
+    spdlog::warn("ignored nonce device={}: it is not base64", session_.device());
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<int> MessageReceiver::TakeResults(const Command& results) {
-  Command reference = results;
-  reference.target_refs.clear();
-  reference.cmd.clear();
-  Sent* sent = FindSent(reference);
+  Sent* sent = FindGet(results);
   if (sent == nullptr) return 0;
   if (IsForCommand(*sent)) {
     RETURN_IF_ERROR(parts_.queue.AddExchange(sent->subject(), false, ExchangeText(results)));
   }
   for (const syncml::Item& item : results.items) {
-    if (item.more_data) return Number(StatusCode::kOptionalFeatureNotSupported);
     const std::string uri = UriOf(item);
     session_.set_octets_received(session_.octets_received() + static_cast<int64_t>(uri.size()) +
                                  64 + static_cast<int64_t>(item.data.value_or("").size()));
@@ -157,6 +204,11 @@ absl::StatusOr<int> MessageReceiver::TakeAlert(const syncml::Message& message,
     case syncml::AlertCode::kClientInitiated:
     case syncml::AlertCode::kNextMessage:
     case syncml::AlertCode::kClientEvent:
+      return Number(StatusCode::kOk);
+    case syncml::AlertCode::kNoEndOfData:
+      session_.set_outgoing_sent(0);
+      session_.set_outgoing_restarts(session_.outgoing_restarts() + 1);
+      session_.set_restart_object(true);
       return Number(StatusCode::kOk);
     case syncml::AlertCode::kSessionAbort:
       aborted_ = true;
@@ -214,7 +266,7 @@ absl::Status MessageReceiver::EndCommand(v1::DeviceAlert& alert) {
   if (resource.result_code() != 0 || (resource.state() > v1::Command::STATE_APPLIED && !given_up)) {
     return absl::OkStatus();
   }
-  const bool success = alert.result_code() >= 1200 && alert.result_code() < 1300;
+  const bool success = IsSuccessResult(alert.type(), alert.result_code());
   resource.set_result_code(alert.result_code());
   resource.set_detail(alert.detail());
   if (success && !alert.identifier().empty()) {
@@ -224,7 +276,7 @@ absl::Status MessageReceiver::EndCommand(v1::DeviceAlert& alert) {
   parts_.queue.Advance(*command, success ? v1::Command::STATE_APPLIED : v1::Command::STATE_FAILED,
                        absl::StrCat("alert with result ", alert.result_code(),
                                     alert.detail().empty() ? "" : ": ", alert.detail()));
-  command->awaits_read = success;
+  command->awaits_read = success && CanBeConfirmed(resource, command->id);
   RETURN_IF_ERROR(Touch(resource.virtual_machine_id(), absl::StrCat("alert ", alert.type())));
   return parts_.queue.Save(*command, events_);
 }

@@ -6,11 +6,17 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
+#include "services/server/dm/command_composer.h"
 #include "services/server/dm/command_outcome.h"
+#include "services/server/dm/delivery_policy.h"
+#include "services/server/dm/expectation.h"
+#include "services/syncml/base64.h"
 #include "services/syncml/status_code.h"
 #include "services/syncml/uri.h"
 
@@ -34,6 +40,24 @@ bool LacksStructData(int status) {
 // Of what a Get read, as kept with the command; the exchanges show more.
 constexpr size_t kMaxNodesSize = 1 << 20;
 constexpr const char* kConfirmedPrefix = "read back: ";
+constexpr size_t kShownValue = 200;
+
+bool OnlyReads(const v1::Action& action) {
+  if (!action.has_tree()) return action.has_get();
+  const auto& operations = action.tree().operations();
+  return std::all_of(operations.begin(), operations.end(), [](const auto& operation) {
+    return operation.verb() == v1::Action::Tree::Operation::VERB_GET;
+  });
+}
+
+std::vector<std::string> WrittenUris(const v1::Action& action) {
+  if (action.has_replace()) return {action.replace().uri()};
+  std::vector<std::string> uris;
+  for (const auto& operation : action.tree().operations()) {
+    if (operation.verb() != v1::Action::Tree::Operation::VERB_GET) uris.push_back(operation.uri());
+  }
+  return uris;
+}
 
 }  // namespace
 
@@ -50,6 +74,7 @@ absl::Status PackageEvaluator::Evaluate() {
   session_.clear_sent();
   session_.clear_values();
   session_.clear_octets_received();
+  session_.clear_restart_object();
   // What an alert of this package was about may be newer than what was read in it.
   for (const std::string& vm : session_.touched()) {
     RETURN_IF_ERROR(parts_.inventory.MarkUnread(session_.device(), vm, "an alert came"));
@@ -63,6 +88,7 @@ absl::Status PackageEvaluator::TakeBack() {
   session_.set_server_refusals(session_.server_refusals() + 1);
   session_.set_all_read(false);
   session_.set_progress_read(false);
+  session_.set_outgoing_sent(0);
   std::set<std::string> ids;
   for (const Sent& sent : session_.sent()) {
     if (sent.purpose() == Sent::PURPOSE_COMMAND) ids.insert(sent.subject());
@@ -91,51 +117,74 @@ absl::Status PackageEvaluator::EvaluateGroup(const Group& group) {
     case Sent::PURPOSE_PROGRESS:
       return EvaluateProgress(first);
     case Sent::PURPOSE_CONFIRM:
-      return EvaluateConfirm(first);
+      return EvaluateConfirm(group);
     default:
       return absl::OkStatus();
   }
+}
+
+// A chunk that was taken: the next one follows. Anything else ends the object.
+absl::Status PackageEvaluator::EvaluateChunk(const Sent& chunk, bool* goes_on) {
+  *goes_on = true;
+  if (session_.restart_object()) return absl::OkStatus();
+  if (chunk.status() == Number(StatusCode::kChunkAccepted)) {
+    session_.set_outgoing_sent(chunk.chunk_end());
+    return absl::OkStatus();
+  }
+  session_.clear_outgoing_command();
+  *goes_on = false;
+  return absl::OkStatus();
+}
+
+// Sent again in a later session. It bears the same Correlator, so that it is done once whatever
+// became of it.
+absl::Status PackageEvaluator::SendLater(QueuedCommand& command, int status) {
+  command.resource.set_dm_status(status);
+  session_.set_deferred_command(true);
+  return parts_.queue.Save(command, events_);
 }
 
 absl::Status PackageEvaluator::EvaluateCommand(const std::string& id, const Group& group) {
   ASSIGN_OR_RETURN(auto command, parts_.queue.Find(id));
   // An alert in the same package may have been faster than the Status.
   if (!command || command->state() != v1::Command::STATE_FETCHED) return absl::OkStatus();
+  if (group[0]->more_data()) {
+    bool goes_on = false;
+    RETURN_IF_ERROR(EvaluateChunk(*group[0], &goes_on));
+    if (goes_on) return absl::OkStatus();
+  }
   const CommandOutcome outcome = OutcomeOf(group);
   v1::Command& resource = command->resource;
+  if (!outcome.detail.empty()) resource.set_detail(outcome.detail);
+  if (MayPass(outcome.status)) {
+    resource.set_dm_status(outcome.status);
+    if (MaySendAgain(resource, parts_.clock())) return SendLater(*command, outcome.status);
+  }
   if (outcome.status == 0) {
-    if (resource.attempts() < kMaxAttempts) return absl::OkStatus();  // Again, next session.
     parts_.queue.Advance(*command, v1::Command::STATE_FAILED, "the device never answered it");
     resource.set_detail(absl::StrCat("sent ", resource.attempts(), " times without an answer"));
     return parts_.queue.Save(*command, events_);
   }
-  if (resource.action().has_get()) NoteNodes(group, resource);
+  NoteNodes(group, resource);
   resource.set_dm_status(outcome.status);
-  if (!outcome.detail.empty()) resource.set_detail(outcome.detail);
-  if (IsSuccess(outcome.status)) return Succeed(*command, outcome.status);
-  if (outcome.status == Number(StatusCode::kServiceUnavailable) && MayWait(resource)) {
-    // Part of the device is being restarted or replaced. Sent again in a later session; it bears
-    // the same correlator, so that it is done once whatever became of it.
+  if (outcome.success && TakesTwoSteps(resource.action()) && !IsPrepared(id)) {
+    session_.add_prepared(id);
+    command->session.clear();  // It goes on in this session.
     resource.set_attempts(resource.attempts() - 1);
     return parts_.queue.Save(*command, events_);
   }
+  if (outcome.success) return Succeed(*command, outcome.status);
   resource.set_result_code(outcome.result_code);
   parts_.queue.Advance(*command, v1::Command::STATE_FAILED,
                        absl::StrCat("the device answered ", outcome.status, ": ", outcome.detail));
   return parts_.queue.Save(*command, events_);
 }
 
-bool PackageEvaluator::MayWait(const v1::Command& command) const {
-  for (const v1::Command::Step& step : command.timeline()) {
-    if (step.state() != v1::Command::STATE_FETCHED) continue;
-    return parts_.clock() - FromTimestamp(step.time()) < kPatience;
-  }
-  return false;
-}
-
 void PackageEvaluator::NoteNodes(const Group& group, v1::Command& command) const {
+  command.clear_node_results();
   size_t size = 0;
   for (const Sent* sent : group) {
+    if (sent->element() != "Get") continue;
     bool read = false;
     for (const Value& value : session_.values()) {
       if (value.cmd_id() != sent->cmd_id()) continue;
@@ -162,20 +211,28 @@ absl::Status PackageEvaluator::Succeed(QueuedCommand& command, int status) {
   }
   parts_.queue.Advance(command, v1::Command::STATE_APPLIED,
                        absl::StrCat("the device answered ", status));
-  if (command.resource.action().has_get()) {
-    const auto& nodes = command.resource.node_results();
+  const auto& nodes = command.resource.node_results();
+  if (!nodes.empty()) {
     command.resource.set_detail(
         nodes.size() == 1 ? absl::StrCat(nodes[0].uri(), " = ", nodes[0].value().substr(0, 1000))
                           : absl::StrCat("read ", nodes.size(), " nodes"));
+  }
+  if (OnlyReads(command.resource.action())) {
     parts_.queue.Advance(command, v1::Command::STATE_CONFIRMED, "read");
-  } else {
-    command.awaits_read = true;
-    const std::string vm = VirtualMachineOfUri(command.resource.action().replace().uri());
-    if (!vm.empty()) {
-      RETURN_IF_ERROR(parts_.inventory.MarkUnread(session_.device(), vm, "Replace was sent"));
-    }
+    return parts_.queue.Save(command, events_);
+  }
+  command.awaits_read = CanBeConfirmed(command.resource, command.id);
+  for (const std::string& uri : WrittenUris(command.resource.action())) {
+    const std::string vm = VirtualMachineOfUri(uri);
+    if (vm.empty()) continue;
+    RETURN_IF_ERROR(parts_.inventory.MarkUnread(session_.device(), vm, "its nodes were written"));
   }
   return parts_.queue.Save(command, events_);
+}
+
+bool PackageEvaluator::IsPrepared(const std::string& id) const {
+  return std::find(session_.prepared().begin(), session_.prepared().end(), id) !=
+         session_.prepared().end();
 }
 
 bool PackageEvaluator::IsTouched(const std::string& vm) const {
@@ -222,10 +279,27 @@ absl::Status PackageEvaluator::StoreVirtualMachine(const std::string& vm, const 
     session_.add_unreadable(vm);
     return Confirm(vm, nullptr, "its State was not among the Results");
   }
+  RETURN_IF_ERROR(KeepEscrow(vm, leaves));
+  ASSIGN_OR_RETURN(const bool escrowed, parts_.escrow.Holds(session_.device(), vm));
+  read->set_key_escrowed(escrowed);
   *read->mutable_read_time() = ToTimestamp(parts_.clock());
   RETURN_IF_ERROR(parts_.inventory.Store(session_.device(), vm, *read));
   RETURN_IF_ERROR(parts_.inventory.ClearUnread(session_.device(), vm));
   return Confirm(vm, &*read, "");
+}
+
+absl::Status PackageEvaluator::KeepEscrow(const std::string& vm, const Leaves& leaves) {
+  const auto leaf = leaves.find(kKeyEscrowLeaf);
+  if (leaf == leaves.end() || leaf->second.empty()) return absl::OkStatus();
+  const auto sealed = syncml::Base64Decode(absl::StripAsciiWhitespace(leaf->second));
+  const absl::Status kept =
+      parts_.escrow.Store(session_.device(), vm, sealed.ok() ? *sealed : leaf->second);
+  if (absl::IsInvalidArgument(kept)) {
+    spdlog::warn("ignored key escrow device={} vm={} error=\"{}\"", session_.device(), vm,
+                 kept.message());
+    return absl::OkStatus();
+  }
+  return kept;
 }
 
 absl::Status PackageEvaluator::ForgetVirtualMachine(const std::string& vm) {
@@ -239,8 +313,13 @@ absl::Status PackageEvaluator::Confirm(const std::string& id, const v1::DeviceVi
   ASSIGN_OR_RETURN(auto commands, parts_.queue.AwaitingRead(session_.device()));
   for (QueuedCommand& command : commands) {
     if (command.resource.virtual_machine_id() != id || id.empty()) continue;
+    if (!ExpectationsOf(command.resource, command.id).empty()) continue;  // By its own nodes.
     const bool reached = failure.empty() && ReachesGoal(command.resource.action(), vm);
     if (reached) {
+      // Only now: what a device does not show for once is not gone.
+      if (command.resource.action().has_delete_()) {
+        RETURN_IF_ERROR(parts_.escrow.Remove(session_.device(), id));
+      }
       parts_.queue.Advance(command, v1::Command::STATE_CONFIRMED,
                            absl::StrCat(kConfirmedPrefix, DescribeState(vm)));
     } else if (IsTouched(id)) {
@@ -315,21 +394,44 @@ absl::Status PackageEvaluator::EvaluateProgress(const Sent& sent) {
   return parts_.queue.Save(*command, events_);
 }
 
-absl::Status PackageEvaluator::EvaluateConfirm(const Sent& sent) {
-  if (sent.status() == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(auto command, parts_.queue.Find(sent.subject()));
+std::optional<std::string> PackageEvaluator::Mismatch(const QueuedCommand& command,
+                                                      const Group& group) const {
+  std::string wrong;
+  for (const Expectation& expected : ExpectationsOf(command.resource, command.id)) {
+    const auto found = std::find_if(group.begin(), group.end(),
+                                    [&](const Sent* sent) { return sent->uri() == expected.uri; });
+    if (found == group.end() || (*found)->status() == 0) return std::nullopt;
+    const Sent& sent = **found;
+    const Value* value = IsSuccess(sent.status()) ? ValueOf(sent) : nullptr;
+    const bool gone = sent.status() == Number(StatusCode::kNotFound);
+    const bool fits =
+        !expected.present ? gone
+        : expected.values.empty()
+            ? IsSuccess(sent.status())
+            : value != nullptr &&
+                  std::any_of(expected.values.begin(), expected.values.end(),
+                              [&](const std::string& wanted) {
+                                return SameValue(expected.format, wanted, value->data());
+                              });
+    if (fits) continue;
+    absl::StrAppend(&wrong, wrong.empty() ? "" : "; ", expected.uri, " ",
+                    value == nullptr ? absl::StrCat("was answered ", sent.status())
+                                     : absl::StrCat("is ", value->data().substr(0, kShownValue)));
+  }
+  return wrong;
+}
+
+absl::Status PackageEvaluator::EvaluateConfirm(const Group& group) {
+  ASSIGN_OR_RETURN(auto command, parts_.queue.Find(group[0]->subject()));
   if (!command || !command->awaits_read) return absl::OkStatus();
-  const v1::Action::Replace& replace = command->resource.action().replace();
-  const Value* value = IsSuccess(sent.status()) ? ValueOf(sent) : nullptr;
-  if (value != nullptr && SameValue(replace.format(), replace.value(), value->data())) {
+  const auto wrong = Mismatch(*command, group);
+  if (!wrong) return absl::OkStatus();
+  if (wrong->empty()) {
     parts_.queue.Advance(*command, v1::Command::STATE_CONFIRMED,
-                         absl::StrCat(kConfirmedPrefix, "the value written"));
+                         absl::StrCat(kConfirmedPrefix, "as asked for"));
   } else {
-    parts_.queue.Advance(
-        *command, v1::Command::STATE_APPLIED,
-        absl::StrCat("not confirmed; ", kConfirmedPrefix,
-                     value == nullptr ? absl::StrCat("the device answered ", sent.status())
-                                      : value->data().substr(0, 200)));
+    parts_.queue.Advance(*command, v1::Command::STATE_APPLIED,
+                         absl::StrCat("not confirmed; ", kConfirmedPrefix, *wrong));
     command->awaits_read = false;
   }
   return parts_.queue.Save(*command, events_);

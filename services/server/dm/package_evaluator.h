@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,6 @@
 #include "services/server/fleet/event_feed.h"
 
 namespace virmo::server {
-
-// How often a command is sent before it counts as failed.
-inline constexpr int kMaxAttempts = 5;
-
-// How long, from its first delivery on, a command that the device answers 503 is sent again.
-inline constexpr absl::Duration kPatience = absl::Minutes(10);
 
 // At the end of a device's package: draws the consequences of every Status and Results that came
 // for what we sent. Made for one message, within its transaction.
@@ -36,14 +31,18 @@ class PackageEvaluator {
   absl::Status TakeBack();
   absl::Status EvaluateGroup(const Group& group);
   absl::Status EvaluateCommand(const std::string& id, const Group& group);
-  bool MayWait(const v1::Command& command) const;
+  absl::Status EvaluateChunk(const Sent& chunk, bool* goes_on);
+  absl::Status SendLater(QueuedCommand& command, int status);
   void NoteNodes(const Group& group, v1::Command& command) const;
   absl::Status Succeed(QueuedCommand& command, int status);
   absl::Status EvaluateRead(const std::string& vm, const Group& group);
   absl::Status EvaluateReadAll(const Sent& sent);
   absl::Status EvaluateList(const Sent& sent);
   absl::Status EvaluateProgress(const Sent& sent);
-  absl::Status EvaluateConfirm(const Sent& sent);
+  absl::Status EvaluateConfirm(const Group& group);
+  // What the nodes show that does not fit; empty if all fits, nothing if the device did not say.
+  std::optional<std::string> Mismatch(const QueuedCommand& command, const Group& group) const;
+  absl::Status KeepEscrow(const std::string& vm, const Leaves& leaves);
 
   absl::Status StoreVirtualMachine(const std::string& vm, const Leaves& leaves);
   absl::Status ForgetVirtualMachine(const std::string& vm);
@@ -53,6 +52,7 @@ class PackageEvaluator {
   Leaves LeavesOf(const Group& group, const std::string& vm) const;
   const Value* ValueOf(const Sent& sent) const;
   bool IsTouched(const std::string& vm) const;
+  bool IsPrepared(const std::string& id) const;
 
   DmParts& parts_;
   SessionState& session_;

@@ -6,8 +6,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/status_macros.h"
+#include "services/server/dm/delivery_policy.h"
 #include "services/server/dm/exchange_text.h"
-#include "services/server/dm/package_evaluator.h"
+#include "services/server/dm/expectation.h"
 #include "services/server/dm/virmo_tree.h"
 
 namespace virmo::server {
@@ -24,7 +25,8 @@ constexpr absl::Duration kLongestHold = absl::Minutes(30);
 // Commands that make sense whatever else goes on.
 bool GoesAhead(const v1::Action& action) {
   return action.has_lock() || action.has_unlock() || action.has_get() || action.has_replace() ||
-         action.stop().force() || action.delete_().force();
+         action.has_tree() || action.has_set_peripheral() || action.has_set_sharing() ||
+         action.has_grant_user_unlock() || action.stop().force() || action.delete_().force();
 }
 
 }  // namespace
@@ -64,14 +66,15 @@ absl::StatusOr<std::vector<PackagePlanner::Unit>> PackagePlanner::PlanCommands()
   for (const QueuedCommand& command : commands) {
     if (units.size() >= kMaxUnits) break;
     if (!MaySend(command, busy)) continue;
-    if (command.resource.attempts() >= kMaxAttempts) {
+    if (!MaySendAgain(command.resource, parts_.clock())) {
       RETURN_IF_ERROR(Refuse(command.id, absl::StrCat("sent ", command.resource.attempts(),
                                                       " times without an answer")));
       continue;
     }
-    const bool suspicious = command.resource.attempts() >= kSuspicious;
+    const bool suspicious =
+        command.resource.attempts() >= kSuspicious && !AsksForLater(command.resource.dm_status());
     if (suspicious && !units.empty()) break;
-    auto outgoing = ComposeCommand(command, parts_.images, parts_.public_url);
+    auto outgoing = Compose(command);
     if (!outgoing.ok()) {
       RETURN_IF_ERROR(Refuse(command.id, std::string(outgoing.status().message())));
       continue;
@@ -80,6 +83,18 @@ absl::StatusOr<std::vector<PackagePlanner::Unit>> PackagePlanner::PlanCommands()
     if (suspicious) break;
   }
   return units;
+}
+
+absl::StatusOr<Outgoing> PackagePlanner::Compose(const QueuedCommand& command) const {
+  OpenCommand open = {.id = command.id,
+                      .device = command.device,
+                      .virtual_machine_id = command.resource.virtual_machine_id(),
+                      .action = {},
+                      .prepared = false};
+  const auto& prepared = session_.prepared();
+  open.prepared = std::find(prepared.begin(), prepared.end(), command.id) != prepared.end();
+  ASSIGN_OR_RETURN(open.action, parts_.queue.Open(command));
+  return CommandComposer(parts_.images, parts_.escrow, parts_.public_url).Compose(open);
 }
 
 absl::Status PackagePlanner::Refuse(const std::string& id, const std::string& cause) {
@@ -132,9 +147,12 @@ absl::Status PackagePlanner::PlanVirtualMachineReads(std::vector<Unit>& units) {
 absl::Status PackagePlanner::PlanConfirmations(std::vector<Unit>& units) {
   ASSIGN_OR_RETURN(const auto commands, parts_.queue.AwaitingRead(session_.device()));
   for (const QueuedCommand& command : commands) {
-    const v1::Action& action = command.resource.action();
-    if (!action.has_replace() || units.size() >= kMaxUnits) continue;
-    units.push_back({ComposeGet(action.replace().uri(), Sent::PURPOSE_CONFIRM, command.id), ""});
+    if (units.size() >= kMaxUnits) break;
+    Unit unit;
+    for (const Expectation& expected : ExpectationsOf(command.resource, command.id)) {
+      Append(ComposeGet(expected.uri, Sent::PURPOSE_CONFIRM, command.id), unit.outgoing);
+    }
+    if (!unit.outgoing.commands.empty()) units.push_back(std::move(unit));
   }
   return absl::OkStatus();
 }
@@ -161,31 +179,35 @@ absl::StatusOr<std::vector<PackagePlanner::Unit>> PackagePlanner::PlanReads() {
   return units;
 }
 
+absl::Status PackagePlanner::NoteFetched(const std::string& id) {
+  ASSIGN_OR_RETURN(auto command, parts_.queue.Find(id));
+  if (!command) return absl::OkStatus();
+  command->session = session_.token();
+  command->resource.set_attempts(command->resource.attempts() + 1);
+  command->resource.clear_dm_status();
+  const int attempts = command->resource.attempts();
+  parts_.queue.Advance(*command, Command::STATE_FETCHED,
+                       attempts == 1 ? std::string("sent to the device")
+                                     : absl::StrCat("sent again, attempt ", attempts));
+  RETURN_IF_ERROR(parts_.queue.Save(*command, events_));
+  const std::string& vm = command->resource.virtual_machine_id();
+  if (vm.empty()) return absl::OkStatus();
+  return parts_.inventory.MarkUnread(
+      session_.device(), vm, absl::StrCat(OperationOf(command->resource.action()), " was sent"));
+}
+
 absl::Status PackagePlanner::MarkSent(const std::vector<Unit>& units) {
   for (const Unit& unit : units) {
+    std::string subject = unit.command;
     for (const Sent& sent : unit.outgoing.sent) {
       *session_.add_sent() = sent;
-      if (sent.purpose() != Sent::PURPOSE_CONFIRM) continue;
-      RETURN_IF_ERROR(
-          parts_.queue.AddExchange(sent.subject(), true, ExchangeText(unit.outgoing.commands[0])));
+      if (sent.purpose() == Sent::PURPOSE_CONFIRM) subject = sent.subject();
     }
-    if (unit.command.empty()) continue;
-    ASSIGN_OR_RETURN(auto command, parts_.queue.Find(unit.command));
-    if (!command) continue;
-    command->session = session_.token();
-    command->resource.set_attempts(command->resource.attempts() + 1);
-    const int attempts = command->resource.attempts();
-    parts_.queue.Advance(*command, Command::STATE_FETCHED,
-                         attempts == 1 ? std::string("sent to the device")
-                                       : absl::StrCat("sent again, attempt ", attempts));
-    RETURN_IF_ERROR(parts_.queue.Save(*command, events_));
+    if (!unit.command.empty()) RETURN_IF_ERROR(NoteFetched(unit.command));
+    if (subject.empty()) continue;
     for (const syncml::Command& sent : unit.outgoing.commands) {
-      RETURN_IF_ERROR(parts_.queue.AddExchange(unit.command, true, ExchangeText(sent)));
+      RETURN_IF_ERROR(parts_.queue.AddExchange(subject, true, ExchangeText(sent)));
     }
-    const std::string& vm = command->resource.virtual_machine_id();
-    if (vm.empty()) continue;
-    RETURN_IF_ERROR(parts_.inventory.MarkUnread(
-        session_.device(), vm, absl::StrCat(OperationOf(command->resource.action()), " was sent")));
   }
   return absl::OkStatus();
 }

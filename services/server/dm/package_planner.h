@@ -36,6 +36,12 @@ class PackagePlanner {
   // Records that these units are being sent.
   absl::Status MarkSent(const std::vector<Unit>& units);
 
+  // The commands of one that is queued; its secrets are open in them.
+  absl::StatusOr<Outgoing> Compose(const QueuedCommand& command) const;
+
+  // Records that this command is being sent.
+  absl::Status NoteFetched(const std::string& command);
+
   // Records that this command can never be sent.
   absl::Status Refuse(const std::string& command, const std::string& cause);
 

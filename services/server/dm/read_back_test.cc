@@ -78,14 +78,10 @@ TEST_F(ReadBackTest, ProvisionsByASequenceAndShowsProgress) {
   EXPECT_EQ(Get(id).state(), Command::STATE_ACCEPTED);
   EXPECT_EQ(Get(id).progress_percent(), 40);
   // Its machine can be named already.
-  EXPECT_EQ(*fleet_.validator().Check("edge-1",
-                                      [] {
-                                        v1::Action start;
-                                        start.set_virtual_machine("db");
-                                        start.mutable_start();
-                                        return start;
-                                      }()),
-            kOtherVm);
+  v1::Action start;
+  start.set_virtual_machine("db");
+  start.mutable_start();
+  EXPECT_EQ(*fleet_.validator().Check("edge-1", start), kOtherVm);
 
   device_.AddVirtualMachine(kOtherVm, "db", 10);
   device_.QueueAlert("DownloadProvision", id, kOtherVm, 1200, kAlertId);

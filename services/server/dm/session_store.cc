@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
 #include "services/server/store/secret_box.h"
 
@@ -14,17 +13,22 @@ constexpr absl::Duration kSessionIdle = absl::Minutes(10);
 // Whoever may send us a message can make a session; this bounds what that costs.
 constexpr int64_t kMaxUnauthenticated = 4096;
 
-absl::StatusOr<std::optional<SessionState>> First(const std::vector<SqlRow>& rows) {
-  if (rows.empty()) return std::optional<SessionState>();
-  SessionState session;
-  if (session.ParseFromString(rows[0].Text(0))) return std::optional<SessionState>(session);
-  return Error(v1::ErrorInfo::REASON_STORAGE_FAILED, "a session's record is damaged");
-}
+constexpr const char* kContext = "dm_session";
 
 }  // namespace
 
-SessionStore::SessionStore(Database& database, Clock clock)
-    : database_(database), clock_(std::move(clock)) {}
+SessionStore::SessionStore(Database& database, const SecretBox& secrets, Clock clock)
+    : database_(database), secrets_(secrets), clock_(std::move(clock)) {}
+
+absl::StatusOr<std::optional<SessionState>> SessionStore::First(
+    const std::vector<SqlRow>& rows) const {
+  if (rows.empty()) return std::optional<SessionState>();
+  // One that cannot be read, of an older version or another key, is one that broke off.
+  const auto state = secrets_.Unseal(rows[0].Text(0), kContext);
+  SessionState session;
+  if (state.ok() && session.ParseFromString(*state)) return std::optional<SessionState>(session);
+  return std::optional<SessionState>();
+}
 
 absl::Status SessionStore::RemoveExcess() {
   ASSIGN_OR_RETURN(const auto rows,
@@ -62,16 +66,21 @@ absl::StatusOr<std::optional<SessionState>> SessionStore::FindOpen(const std::st
 }
 
 absl::Status SessionStore::Save(const SessionState& session) {
+  ASSIGN_OR_RETURN(std::string state, secrets_.Seal(session.SerializeAsString(), kContext));
   return database_.Execute(
       "INSERT INTO dm_session (token, device, device_uri, session_id, update_time, ended, state) "
       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (token) DO UPDATE SET device = "
       "excluded.device, update_time = excluded.update_time, ended = excluded.ended, state = "
       "excluded.state",
       {session.token(), session.device(), session.device_uri(), session.session_id(),
-       absl::ToUnixMicros(clock_()), int64_t{session.ended()}, Blob{session.SerializeAsString()}});
+       absl::ToUnixMicros(clock_()), int64_t{session.ended()}, Blob{std::move(state)}});
 }
 
 absl::Status SessionStore::RemoveOthers(const SessionState& session) {
+  RETURN_IF_ERROR(database_.Execute(
+      "DELETE FROM object_chunk WHERE token IN (SELECT token FROM dm_session WHERE device = ?1 AND "
+      "token <> ?2)",
+      {session.device(), session.token()}));
   return database_.Execute("DELETE FROM dm_session WHERE device = ?1 AND token <> ?2",
                            {session.device(), session.token()});
 }

@@ -67,7 +67,9 @@ const std::vector<std::string>& InterestingLeaves() {
                                    "Owner",
                                    "CreatedFrom",
                                    "LastOperation/Name",
-                                   "LastOperation/ResultCode"};
+                                   "LastOperation/ResultCode",
+                                   "Resources/Pending",
+                                   kKeyEscrowLeaf};
   return *leaves;
 }
 
@@ -89,6 +91,14 @@ std::optional<v1::DeviceVirtualMachine> ReadVirtualMachine(absl::string_view dev
   vm.set_created_from(Text(leaves, "CreatedFrom"));
   vm.set_last_operation(Text(leaves, "LastOperation/Name"));
   vm.set_last_result_code(static_cast<int>(Number(leaves, "LastOperation/ResultCode")));
+  vm.set_pending(absl::EqualsIgnoreCase(Text(leaves, "Resources/Pending"), "true"));
+  for (const auto& [path, value] : leaves) {
+    absl::string_view name = path;
+    const bool is_enabled = absl::ConsumePrefix(&name, "Peripherals/") &&
+                            absl::ConsumeSuffix(&name, "/Enabled") &&
+                            absl::EqualsIgnoreCase(value, "true");
+    if (is_enabled) vm.add_enabled_peripherals(std::string(name));
+  }
   return vm;
 }
 
@@ -125,18 +135,108 @@ std::string DescribeState(const v1::DeviceVirtualMachine* vm) {
                       vm->locked() ? ", locked" : "");
 }
 
-bool SameValue(absl::string_view format, absl::string_view a, absl::string_view b) {
-  if (format == "int") {
-    int64_t x = 0;
-    int64_t y = 0;
-    return absl::SimpleAtoi(a, &x) && absl::SimpleAtoi(b, &y) && x == y;
+std::string PeripheralNode(v1::PeripheralClass peripheral_class) {
+  switch (peripheral_class) {
+    case v1::PERIPHERAL_CLASS_USB_STORAGE:
+      return "USBStorage";
+    case v1::PERIPHERAL_CLASS_OTHER_USB:
+      return "OtherUSB";
+    case v1::PERIPHERAL_CLASS_MEMORY_CARD:
+      return "MemoryCard";
+    case v1::PERIPHERAL_CLASS_WIFI:
+      return "WiFi";
+    case v1::PERIPHERAL_CLASS_BLUETOOTH:
+      return "Bluetooth";
+    case v1::PERIPHERAL_CLASS_NFC:
+      return "NFC";
+    case v1::PERIPHERAL_CLASS_GPS:
+      return "GPS";
+    case v1::PERIPHERAL_CLASS_VOICE_CALL_OUT:
+      return "VoiceCallOut";
+    case v1::PERIPHERAL_CLASS_VOICE_CALL_IN:
+      return "VoiceCallIn";
+    case v1::PERIPHERAL_CLASS_CAMERA:
+      return "Camera";
+    case v1::PERIPHERAL_CLASS_MICROPHONE:
+      return "Microphone";
+    case v1::PERIPHERAL_CLASS_DISPLAY:
+      return "Display";
+    case v1::PERIPHERAL_CLASS_CELLULAR_DATA:
+      return "CellularData";
+    case v1::PERIPHERAL_CLASS_SMART_CARD:
+      return "SmartCard";
+    default:
+      return "";
   }
-  if (format == "bool" || format == "b64") {
-    a = absl::StripAsciiWhitespace(a);
-    b = absl::StripAsciiWhitespace(b);
-    return format == "bool" ? absl::EqualsIgnoreCase(a, b) : a == b;
+}
+
+std::vector<Setting> ResourceSettings(const v1::Action::SetResources& resources,
+                                      absl::string_view vm) {
+  std::vector<Setting> settings;
+  const auto add = [&](const char* leaf, int64_t value) {
+    settings.push_back({.uri = absl::StrCat(VirtualMachineUri(vm), "/Resources/", leaf),
+                        .format = "int",
+                        .value = absl::StrCat(value)});
+  };
+  if (resources.has_memory_mib()) add("RAM/Size", resources.memory_mib());
+  if (resources.has_cpu_count()) add("CPU/Count", resources.cpu_count());
+  if (resources.has_cpu_shares()) add("CPU/Shares", resources.cpu_shares());
+  if (resources.has_cpu_limit()) add("CPU/Limit", resources.cpu_limit());
+  if (resources.has_network_in_kbps()) add("Network/InAverage", resources.network_in_kbps());
+  if (resources.has_network_out_kbps()) add("Network/OutAverage", resources.network_out_kbps());
+  return settings;
+}
+
+std::string SharingChannel(v1::SharingRule::Channel channel) {
+  switch (channel) {
+    case v1::SharingRule::CHANNEL_ANY:
+      return "*";
+    case v1::SharingRule::CHANNEL_NETWORK:
+      return "network";
+    case v1::SharingRule::CHANNEL_FILE:
+      return "file";
+    case v1::SharingRule::CHANNEL_CLIPBOARD:
+      return "clipboard";
+    case v1::SharingRule::CHANNEL_IPC:
+      return "ipc";
+    default:
+      return "";
   }
-  return a == b;
+}
+
+std::string SharingDirection(v1::SharingRule::Direction direction) {
+  switch (direction) {
+    case v1::SharingRule::DIRECTION_IN:
+      return "in";
+    case v1::SharingRule::DIRECTION_OUT:
+      return "out";
+    case v1::SharingRule::DIRECTION_BOTH:
+      return "both";
+    default:
+      return "";
+  }
+}
+
+std::string SharingRuleUri(absl::string_view vm, const v1::Action::SetSharing& sharing) {
+  const auto word = [](const std::string& text) { return text == "*" ? "any" : text; };
+  return absl::StrCat(VirtualMachineUri(vm), "/DataSharing/Rules/", word(sharing.peer()), "-",
+                      word(SharingChannel(sharing.channel())), "-",
+                      SharingDirection(sharing.direction()));
+}
+
+std::string TransferUri(absl::string_view command_id) {
+  return absl::StrCat("./VirMO/Transfers/", command_id);
+}
+
+std::string FirmwareUri(absl::string_view vm) {
+  return absl::StrCat(VirtualMachineUri(vm), "/Firmware");
+}
+
+bool IsSuccessResult(absl::string_view alert_type, int result_code) {
+  const bool fumo = absl::StrContains(alert_type, "firmwareupdate") ||
+                    absl::StrContains(alert_type, "oma:at:fumo");
+  const int first = fumo && result_code < 1000 ? 200 : 1200;
+  return result_code >= first && result_code < first + 100;
 }
 
 }  // namespace virmo::server

@@ -4,13 +4,12 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
 #include "services/server/fleet/fleet_names.h"
+#include "services/server/fleet/secret_values.h"
 #include "services/server/store/page.h"
 
 namespace virmo::server {
@@ -20,6 +19,8 @@ using v1::Command;
 
 constexpr size_t kMaxExchangeSize = 64 << 10;
 constexpr int64_t kMaxExchanges = 200;
+// Of one device.
+constexpr int64_t kMaxWaiting = 10000;
 constexpr const char* kCutMark = "\n<!-- cut -->";
 
 absl::StatusOr<QueuedCommand> Parse(const SqlRow& row) {
@@ -28,10 +29,13 @@ absl::StatusOr<QueuedCommand> Parse(const SqlRow& row) {
   command.device = row.Text(1);
   command.awaits_read = row.Int(2) != 0;
   command.session = row.Text(3);
+  command.sealed = row.Text(5);
   if (command.resource.ParseFromString(row.Text(4))) return command;
   return Error(v1::ErrorInfo::REASON_STORAGE_FAILED,
                absl::StrCat("the record of command ", command.id, " is damaged"));
 }
+
+std::string Context(const std::string& id) { return absl::StrCat("command:", id); }
 
 int64_t EndTime(const Command& command) {
   return command.has_end_time() ? absl::ToUnixMicros(FromTimestamp(command.end_time())) : 0;
@@ -52,24 +56,32 @@ std::string StateName(Command::State state) {
   return std::string(absl::StripPrefix(name, "STATE_"));
 }
 
-std::string ProvisionedName(const Command& command) {
-  const std::string& name = command.action().provision().display_name();
-  return name.empty() ? absl::StrCat("vm-", command.virtual_machine_id().substr(0, 8)) : name;
-}
-
-void RedactSecrets(Command& command) {
-  if (!command.action().has_replace()) return;
-  v1::Action::Replace& replace = *command.mutable_action()->mutable_replace();
-  if (absl::StrContains(absl::AsciiStrToLower(replace.uri()), "secret")) replace.set_value("***");
-}
-
 bool QueuedCommand::ended() const {
   return resource.state() > Command::STATE_APPLIED ||
          (resource.state() == Command::STATE_APPLIED && !awaits_read);
 }
 
-CommandQueue::CommandQueue(Database& database, Clock clock)
-    : database_(database), clock_(std::move(clock)) {}
+CommandQueue::CommandQueue(Database& database, const SecretBox& secrets, Clock clock)
+    : database_(database), secrets_(secrets), clock_(std::move(clock)) {}
+
+absl::StatusOr<v1::Action> CommandQueue::Open(const QueuedCommand& command) const {
+  if (command.sealed.empty()) return command.resource.action();
+  ASSIGN_OR_RETURN(const std::string octets, secrets_.Unseal(command.sealed, Context(command.id)));
+  v1::Action action;
+  if (action.ParseFromString(octets)) return action;
+  return Error(v1::ErrorInfo::REASON_STORAGE_FAILED,
+               absl::StrCat("the action of command ", command.id, " is damaged"));
+}
+
+absl::Status CommandQueue::CheckRoom(const std::string& device) {
+  ASSIGN_OR_RETURN(const auto rows,
+                   database_.Query("SELECT COUNT(*) FROM command WHERE device = ?1 AND state < ?2",
+                                   {device, int64_t{Command::STATE_APPLIED}}));
+  if (rows[0].Int(0) < kMaxWaiting) return absl::OkStatus();
+  return Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES,
+               absl::StrCat("device ", device, " has ", kMaxWaiting,
+                            " commands waiting; cancel some, or let it come"));
+}
 
 void CommandQueue::Advance(QueuedCommand& command, Command::State state,
                            absl::string_view detail) const {
@@ -87,6 +99,12 @@ void CommandQueue::Advance(QueuedCommand& command, Command::State state,
 
 absl::Status CommandQueue::Insert(QueuedCommand& command, Events& events) {
   return database_.Transact([&]() -> absl::Status {
+    RETURN_IF_ERROR(CheckRoom(command.device));
+    if (HasSecrets(command.resource.action())) {
+      ASSIGN_OR_RETURN(command.sealed, secrets_.Seal(command.resource.action().SerializeAsString(),
+                                                     Context(command.id)));
+      RedactSecrets(*command.resource.mutable_action());
+    }
     RETURN_IF_ERROR(
         database_.Execute("UPDATE counter SET value = value + 1 WHERE name = 'command'"));
     ASSIGN_OR_RETURN(const auto rows,
@@ -98,34 +116,34 @@ absl::Status CommandQueue::Insert(QueuedCommand& command, Events& events) {
     Advance(command, Command::STATE_QUEUED, "waits for the device's next session");
     RETURN_IF_ERROR(database_.Execute(
         "INSERT INTO command (id, device, sequence, state, virtual_machine, awaits_read, end_time, "
-        "session, resource) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, '', ?6)",
+        "session, resource, sealed) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, '', ?6, ?7)",
         {command.id, command.device, resource.sequence(), int64_t{resource.state()},
-         resource.virtual_machine_id(), Blob{resource.SerializeAsString()}}));
+         resource.virtual_machine_id(), Blob{resource.SerializeAsString()}, Blob{command.sealed}}));
     events.commands.push_back(resource);
     return absl::OkStatus();
   });
 }
 
 absl::Status CommandQueue::Save(const QueuedCommand& command, Events& events) {
-  Command resource = command.resource;
-  if (command.ended()) RedactSecrets(resource);
+  const Command& resource = command.resource;
   RETURN_IF_ERROR(database_.Execute(
       "UPDATE command SET state = ?2, virtual_machine = ?3, awaits_read = ?4, end_time = ?5, "
-      "session = ?6, resource = ?7 WHERE id = ?1",
+      "session = ?6, resource = ?7, sealed = ?8 WHERE id = ?1",
       {command.id, int64_t{resource.state()}, resource.virtual_machine_id(),
        int64_t{command.awaits_read}, EndTime(resource), command.session,
-       Blob{resource.SerializeAsString()}}));
+       Blob{resource.SerializeAsString()}, Blob{command.ended() ? "" : command.sealed}}));
   events.commands.push_back(resource);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<QueuedCommand>> CommandQueue::Select(
     const std::string& condition, const std::vector<SqlValue>& arguments) {
-  ASSIGN_OR_RETURN(const auto rows,
-                   database_.Query(absl::StrCat("SELECT id, device, awaits_read, session, resource "
-                                                "FROM command WHERE ",
-                                                condition),
-                                   arguments));
+  ASSIGN_OR_RETURN(
+      const auto rows,
+      database_.Query(absl::StrCat("SELECT id, device, awaits_read, session, resource, sealed "
+                                   "FROM command WHERE ",
+                                   condition),
+                      arguments));
   std::vector<QueuedCommand> commands;
   for (const SqlRow& row : rows) {
     ASSIGN_OR_RETURN(QueuedCommand command, Parse(row));
@@ -148,7 +166,6 @@ absl::StatusOr<Command> CommandQueue::Get(const std::string& device, const std::
                                    "number",
                                    {id}));
   for (const SqlRow& row : rows) command->resource.add_exchanges()->ParseFromString(row.Text(0));
-  RedactSecrets(command->resource);
   return std::move(command->resource);
 }
 
@@ -170,7 +187,6 @@ absl::StatusOr<v1::ListCommandsResponse> CommandQueue::List(const std::string& d
       response.set_next_page_token(absl::StrCat(response.commands(size - 1).sequence()));
       break;
     }
-    RedactSecrets(command.resource);
     command.resource.clear_node_results();
     *response.add_commands() = std::move(command.resource);
   }
@@ -193,7 +209,6 @@ absl::StatusOr<Command> CommandQueue::Cancel(const std::string& device, const st
     Advance(*command, Command::STATE_CANCELLED, "cancelled before it was sent");
     return Save(*command, events);
   }));
-  RedactSecrets(command->resource);
   return std::move(command->resource);
 }
 

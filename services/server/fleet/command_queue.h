@@ -11,6 +11,7 @@
 #include "services/runtime/clock.h"
 #include "services/runtime/sqlite.h"
 #include "services/server/fleet/event_feed.h"
+#include "services/server/store/secret_box.h"
 #include "virmo/v1/command.pb.h"
 #include "virmo/v1/fleet_service.pb.h"
 
@@ -20,9 +21,10 @@ namespace virmo::server {
 struct QueuedCommand {
   std::string id;
   std::string device;
-  v1::Command resource;      // without `exchanges`
+  v1::Command resource;      // without `exchanges`; secrets redacted
   std::string session;       // token of the session it was last sent in
   bool awaits_read = false;  // done; reading it back will confirm it
+  std::string sealed;        // the action with its secrets, if it has some and has not ended
 
   v1::Command::State state() const { return resource.state(); }
   bool ended() const;
@@ -32,12 +34,15 @@ struct QueuedCommand {
 // what was said about them. Durable when the (caller's) transaction is. Thread-safe.
 class CommandQueue {
  public:
-  CommandQueue(Database& database, Clock clock);
+  CommandQueue(Database& database, const SecretBox& secrets, Clock clock);
 
-  // Records a new command, QUEUED, with the next sequence number. ALREADY_EXISTS for a known id.
+  // Records a new command, QUEUED, with the next sequence number; its secrets are sealed.
+  // ALREADY_EXISTS for a known id, RESOURCE_EXHAUSTED while too many wait for the device.
   absl::Status Insert(QueuedCommand& command, Events& events);
 
   absl::StatusOr<std::optional<QueuedCommand>> Find(const std::string& id);
+  // The command's action with its secrets.
+  absl::StatusOr<v1::Action> Open(const QueuedCommand& command) const;
   // NOT_FOUND unless it is a command of `device`. With its exchanges.
   absl::StatusOr<v1::Command> Get(const std::string& device, const std::string& id);
   // Newest first; `device` "-" = all.
@@ -68,19 +73,14 @@ class CommandQueue {
   absl::Status AddExchange(const std::string& id, bool sent, std::string syncml);
 
  private:
+  absl::Status CheckRoom(const std::string& device);
   absl::StatusOr<std::vector<QueuedCommand>> Select(const std::string& condition,
                                                     const std::vector<SqlValue>& arguments);
 
   Database& database_;
+  const SecretBox& secrets_;
   const Clock clock_;
 };
-
-// Replaces values written to secret nodes by `***`. Done to what is stored once a command has
-// ended, and to whatever leaves this server.
-void RedactSecrets(v1::Command& command);
-
-// What the machine that a Provision makes is called: as told, or after its id.
-std::string ProvisionedName(const v1::Command& command);
 
 // `QUEUED`, for texts.
 std::string StateName(v1::Command::State state);

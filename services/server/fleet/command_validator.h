@@ -22,11 +22,12 @@ class CommandValidator {
                    ImageLibrary& images)
       : devices_(devices), inventory_(inventory), queue_(queue), images_(images) {}
 
-  // The id of the virtual machine that `action` makes or acts on; empty for Get and Replace.
+  // The id of the virtual machine that `action` makes or acts on; empty for Get, Replace and Tree.
+  // In `action` white space around URIs goes, and other machines that it names become their ids.
   // INVALID_ARGUMENT naming the field, NOT_FOUND (device, image, virtual machine, telling what
   // there is), ALREADY_EXISTS for an id or name that is taken, FAILED_PRECONDITION for a name that
   // several have.
-  absl::StatusOr<std::string> Check(const std::string& device, const v1::Action& action);
+  absl::StatusOr<std::string> Check(const std::string& device, v1::Action& action);
 
  private:
   struct Candidate {
@@ -45,6 +46,8 @@ class CommandValidator {
   absl::StatusOr<std::string> CheckProvision(const std::string& device,
                                              const v1::Action::Provision& provision);
   absl::Status CheckPackage(const v1::Action::Provision& provision);
+  absl::Status CheckFirmware(const v1::Action::UpdateFirmware& update);
+  absl::Status CheckOthers(const std::string& device, const std::string& vm, v1::Action& action);
 
   DeviceRegistry& devices_;
   Inventory& inventory_;

@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "google/protobuf/text_format.h"
@@ -13,6 +11,7 @@
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
 #include "services/server/fleet/fleet_names.h"
+#include "services/server/fleet/notification_sender.h"
 #include "services/server/store/page.h"
 #include "services/syncml/auth.h"
 #include "virmo/config/v1/dm_bridge_config.pb.h"
@@ -44,17 +43,11 @@ std::string Etag(const v1::Device& device) {
 std::string CredentialContext(absl::string_view id) { return absl::StrCat("client:", id); }
 std::string SecretContext(absl::string_view id) { return absl::StrCat("server:", id); }
 
-absl::Status CheckNotificationAddress(absl::string_view address) {
+absl::Status CheckNotificationAddress(const std::string& address) {
   if (address.empty()) return absl::OkStatus();
-  absl::string_view rest = address;
-  int port = 0;
-  const size_t colon = rest.rfind(':');
-  if (absl::ConsumePrefix(&rest, "udp:") && colon != absl::string_view::npos && colon > 4 &&
-      absl::SimpleAtoi(address.substr(colon + 1), &port) && port > 0 && port < 65536) {
-    return absl::OkStatus();
-  }
-  return InvalidField("device.notification_address",
-                      absl::StrCat("\"", address, "\" is not udp:HOST:PORT"));
+  const absl::Status checked = CheckAddress(address);
+  if (checked.ok()) return absl::OkStatus();
+  return InvalidField("device.notification_address", checked.message());
 }
 
 absl::Status CheckEnrolment(const v1::EnrolDeviceRequest& request) {
@@ -121,6 +114,10 @@ absl::StatusOr<v1::Enrolment> DeviceRegistry::Enrol(const v1::EnrolDeviceRequest
   *device.mutable_create_time() = ToTimestamp(clock_());
   ASSIGN_OR_RETURN(const auto account, MakeAccount(id, device.device_uri(), server));
   google::protobuf::TextFormat::PrintToString(account, enrolment.mutable_account_textproto());
+  if (!server.escrow_key.empty()) {
+    absl::StrAppend(enrolment.mutable_account_textproto(),
+                    "# For policy-engine's escrow_public_key_file: ", server.escrow_key, "\n");
+  }
 
   ASSIGN_OR_RETURN(
       std::string credential,
@@ -200,7 +197,13 @@ absl::StatusOr<v1::Device> DeviceRegistry::Delete(const std::string& id, const s
     }
     RETURN_IF_ERROR(database_.Execute(
         "DELETE FROM exchange WHERE command IN (SELECT id FROM command WHERE device = ?1)", {id}));
-    for (const char* table : {"command", "alert", "virtual_machine", "unread", "dm_session"}) {
+    RETURN_IF_ERROR(database_.Execute(
+        "DELETE FROM object_chunk WHERE token IN (SELECT token FROM dm_session WHERE device = ?1)",
+        {id}));
+    RETURN_IF_ERROR(
+        database_.Execute("DELETE FROM lockout WHERE device_uri = ?1", {device.device_uri()}));
+    for (const char* table :
+         {"command", "alert", "virtual_machine", "unread", "dm_session", "key_escrow"}) {
       RETURN_IF_ERROR(
           database_.Execute(absl::StrCat("DELETE FROM ", table, " WHERE device = ?1"), {id}));
     }

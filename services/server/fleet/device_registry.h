@@ -36,6 +36,7 @@ class DeviceRegistry {
   struct Server {
     std::string id;
     std::string dm_url;
+    std::string escrow_key = "";  // public, base64
   };
 
   DeviceRegistry(Database& database, const SecretBox& secrets, Clock clock);

@@ -72,4 +72,9 @@ absl::StatusOr<CommandKey> CommandKeyOf(absl::string_view name, absl::string_vie
   return WrongForm(field, name, "devices/{device}/commands/{command}");
 }
 
+std::string ProvisionedName(const v1::Action::Provision& provision, absl::string_view vm) {
+  const std::string& name = provision.display_name();
+  return name.empty() ? absl::StrCat("vm-", vm.substr(0, 8)) : name;
+}
+
 }  // namespace virmo::server

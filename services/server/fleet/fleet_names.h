@@ -5,6 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "virmo/v1/command.pb.h"
 
 namespace virmo::server {
 
@@ -29,5 +30,8 @@ absl::StatusOr<CommandKey> CommandKeyOf(absl::string_view name, absl::string_vie
 // 1 to 63 of [a-z0-9-] (images: and `.`).
 bool IsDeviceId(absl::string_view id);
 bool IsImageId(absl::string_view id);
+
+// What the machine that a Provision makes is called: as told, or after its id.
+std::string ProvisionedName(const v1::Action::Provision& provision, absl::string_view vm);
 
 }  // namespace virmo::server

@@ -5,11 +5,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "services/runtime/error.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
 #include "services/server/fleet/fleet_names.h"
+#include "services/server/fleet/secret_values.h"
 
 namespace virmo::server {
 namespace {
@@ -26,6 +28,12 @@ absl::Status NoSuchRequest(const std::string& id) {
                absl::StrCat("request_id ", id, " was used before for another command"));
 }
 
+// Secrets are not kept to be compared.
+bool IsSameAction(const v1::Action& stored, v1::Action again) {
+  RedactSecrets(again);
+  return google::protobuf::util::MessageDifferencer::Equals(stored, again);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> FleetService::KnownDevice(const std::string& name) {
@@ -37,6 +45,15 @@ absl::StatusOr<std::string> FleetService::KnownDevice(const std::string& name) {
 absl::StatusOr<std::string> FleetService::KnownDeviceOrAll(const std::string& name) {
   if (name == "devices/-") return std::string("-");
   return KnownDevice(name);
+}
+
+grpc::Status FleetService::GetServer(grpc::ServerContext* /*context*/,
+                                     const v1::GetServerRequest* /*request*/,
+                                     v1::GetServerResponse* response) {
+  response->set_server_id(parts_.server.id);
+  response->set_dm_url(parts_.server.dm_url);
+  response->set_escrow_public_key(parts_.server.escrow_key);
+  return grpc::Status::OK;
 }
 
 grpc::Status FleetService::EnrolDevice(grpc::ServerContext* /*context*/,
@@ -94,24 +111,25 @@ absl::StatusOr<v1::Command> FleetService::Create(const v1::CreateCommandRequest&
   QueuedCommand command;
   command.id = request.request_id().empty() ? NewUuid() : request.request_id();
   command.device = device;
-  *command.resource.mutable_action() = request.command().action();
+  v1::Action action = request.command().action();
   RETURN_IF_ERROR(parts_.database.Transact([&]() -> absl::Status {
     ASSIGN_OR_RETURN(const auto first, parts_.queue.Find(command.id));
     if (first) {
-      v1::Command again = request.command();
-      RedactSecrets(again);
       command.resource = first->resource;
-      RedactSecrets(command.resource);
-      const bool same = first->device == device && command.resource.action().SerializeAsString() ==
-                                                       again.action().SerializeAsString();
-      if (!same) return NoSuchRequest(command.id);
-      return absl::OkStatus();
+      if (first->device == device && IsSameAction(first->resource.action(), action)) {
+        return absl::OkStatus();
+      }
+      // What it named may be known by its id only.
+      const bool checked = parts_.validator.Check(device, action).ok();
+      const bool same =
+          checked && first->device == device && IsSameAction(first->resource.action(), action);
+      return same ? absl::OkStatus() : NoSuchRequest(command.id);
     }
     ASSIGN_OR_RETURN(*command.resource.mutable_virtual_machine_id(),
-                     parts_.validator.Check(device, request.command().action()));
+                     parts_.validator.Check(device, action));
+    *command.resource.mutable_action() = action;
     return parts_.queue.Insert(command, events);
   }));
-  RedactSecrets(command.resource);
   return command.resource;
 }
 

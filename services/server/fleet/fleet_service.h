@@ -31,6 +31,8 @@ class FleetService : public v1::FleetService::Service {
 
   explicit FleetService(Parts parts) : parts_(std::move(parts)) {}
 
+  grpc::Status GetServer(grpc::ServerContext* context, const v1::GetServerRequest* request,
+                         v1::GetServerResponse* response) override;
   grpc::Status EnrolDevice(grpc::ServerContext* context, const v1::EnrolDeviceRequest* request,
                            v1::Enrolment* response) override;
   grpc::Status GetDevice(grpc::ServerContext* context, const v1::GetDeviceRequest* request,

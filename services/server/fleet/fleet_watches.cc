@@ -56,7 +56,6 @@ grpc::Status FleetService::WatchCommand(grpc::ServerContext* context,
     }
     v1::WatchCommandResponse response;
     *response.mutable_command() = (*command)->resource;
-    RedactSecrets(*response.mutable_command());
     response.mutable_command()->clear_node_results();
     if (!writer->Write(response) || (*command)->ended()) break;
     v1::Command changed;

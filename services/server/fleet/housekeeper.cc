@@ -12,6 +12,9 @@ namespace {
 constexpr absl::Duration kInterval = absl::Minutes(10);
 constexpr absl::Duration kSessionIdle = absl::Minutes(10);
 constexpr absl::Duration kSessionLife = absl::Hours(1);
+// Longer than any wait, so that guessing does not start anew.
+constexpr absl::Duration kLockoutLife = absl::Hours(24);
+constexpr int64_t kMaxAlerts = 2000000;
 
 absl::Status NoteBrokenSessions(Database& database, DeviceRegistry& devices, absl::Time now) {
   const int64_t idle_since = absl::ToUnixMicros(now - kSessionIdle);
@@ -45,6 +48,17 @@ absl::Status Prune(Database& database, DeviceRegistry& devices, absl::Time now,
     RETURN_IF_ERROR(
         database.Execute("DELETE FROM command WHERE end_time > 0 AND end_time < ?1", {oldest}));
     RETURN_IF_ERROR(database.Execute("DELETE FROM alert WHERE receive_time < ?1", {oldest}));
+    RETURN_IF_ERROR(database.Execute(
+        "DELETE FROM alert WHERE sequence <= (SELECT value FROM counter WHERE name = 'alert') - ?1",
+        {kMaxAlerts}));
+    RETURN_IF_ERROR(database.Execute("DELETE FROM lockout WHERE update_time < ?1",
+                                     {absl::ToUnixMicros(now - kLockoutLife)}));
+    RETURN_IF_ERROR(database.Execute(
+        "DELETE FROM unread WHERE NOT EXISTS (SELECT 1 FROM device WHERE id = unread.device)"));
+    RETURN_IF_ERROR(database.Execute(
+        "DELETE FROM object_chunk WHERE token IN (SELECT token FROM dm_session WHERE update_time < "
+        "?1) OR token NOT IN (SELECT token FROM dm_session)",
+        {absl::ToUnixMicros(now - kSessionLife)}));
     return database.Execute("DELETE FROM dm_session WHERE update_time < ?1",
                             {absl::ToUnixMicros(now - kSessionLife)});
   });

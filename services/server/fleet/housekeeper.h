@@ -14,7 +14,9 @@
 namespace virmo::server {
 
 // Keeps every table bounded: removes commands that ended and alerts that came longer ago than
-// `retention`, and DM sessions nobody has gone on with for an hour. Notes sessions that broke off.
+// `retention`, all but the newest two million alerts, DM sessions (with their half objects) nobody
+// has gone on with for an hour, and counts of wrong credentials a day old. Notes sessions that
+// broke off. (Commands that wait are bounded by the queue, machines and keys by what devices have.)
 // Safe to call at any time.
 absl::Status Prune(Database& database, DeviceRegistry& devices, absl::Time now,
                    absl::Duration retention);

@@ -11,6 +11,9 @@
 namespace virmo::server {
 namespace {
 
+// Of one device.
+constexpr int64_t kMaxUnread = 10000;
+
 absl::StatusOr<v1::DeviceVirtualMachine> Parse(const SqlRow& row) {
   v1::DeviceVirtualMachine vm;
   if (vm.ParseFromString(row.Text(0))) return vm;
@@ -28,10 +31,14 @@ Inventory::Inventory(Database& database, Clock clock, absl::Duration stale_after
 
 absl::Status Inventory::MarkUnread(const std::string& device, const std::string& vm,
                                    absl::string_view reason) {
+  ASSIGN_OR_RETURN(const auto rows,
+                   database_.Query("SELECT COUNT(*) FROM unread WHERE device = ?1", {device}));
+  // A device that tells of so many is read as a whole.
+  const std::string& entry = rows[0].Int(0) < kMaxUnread ? vm : std::string(kAll);
   return database_.Execute(
       "INSERT INTO unread (device, virtual_machine, reason) VALUES (?1, ?2, ?3) "
       "ON CONFLICT (device, virtual_machine) DO UPDATE SET reason = excluded.reason",
-      {device, vm, std::string(reason)});
+      {device, entry, std::string(reason)});
 }
 
 absl::StatusOr<std::vector<Inventory::Unread>> Inventory::ListUnread(const std::string& device) {

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/runtime/logging.h"
-#include "services/server/fleet/udp_sender.h"
+#include "services/server/fleet/notification_sender.h"
 #include "services/syncml/notification.h"
 
 namespace virmo::server {
@@ -18,6 +18,11 @@ namespace {
 // Pauses after each sending; when they are used up the device is left to its polling.
 constexpr absl::Duration kPauses[] = {absl::Seconds(2), absl::Seconds(5), absl::Seconds(15),
                                       absl::Seconds(60), absl::Seconds(300)};
+
+constexpr absl::Duration kLater = absl::Seconds(5);
+constexpr int kSenders = 4;
+// After so many in vain the device may have another nonce than we.
+constexpr int kTriesWithNonce = 2;
 
 uint16_t RandomSessionId() {
   std::random_device random;
@@ -32,6 +37,7 @@ Notifier::Notifier(DeviceRegistry& devices, CommandQueue& queue, EventFeed& feed
       queue_(queue),
       feed_(feed),
       server_id_(std::move(server_id)),
+      senders_(kSenders),
       thread_([this] { Run(); }) {}
 
 Notifier::~Notifier() {
@@ -43,11 +49,15 @@ Notifier::~Notifier() {
   thread_.join();
 }
 
-void Notifier::Notify(const std::string& device) {
+void Notifier::Remind(const std::string& device, absl::Time due) {
   MutexLock lock(mutex_);
-  reminders_[device] = {absl::Now(), 0, RandomSessionId()};
+  reminders_[device] = {due, 0, RandomSessionId()};
   changed_.notify_all();
 }
+
+void Notifier::Notify(const std::string& device) { Remind(device, absl::Now()); }
+
+void Notifier::NotifyLater(const std::string& device) { Remind(device, absl::Now() + kLater); }
 
 void Notifier::SessionSeen(const std::string& device) {
   MutexLock lock(mutex_);
@@ -63,61 +73,53 @@ void Notifier::NotifyAll() {
   for (const std::string& device : *devices) Notify(device);
 }
 
-bool Notifier::Send(const std::string& device, const Reminder& reminder) {
+void Notifier::Send(const std::string& device, const Reminder& reminder) {
   const auto record = devices_.GetRecord(device);
-  if (!record.ok() || record->resource.notification_address().empty()) return false;
+  if (!record.ok() || record->resource.notification_address().empty()) {
+    SessionSeen(device);  // Left to its polling.
+    return;
+  }
   const std::string& address = record->resource.notification_address();
+  const bool resync = reminder.sent >= kTriesWithNonce && reminder.sent % 2 == 0;
   const auto octets = syncml::Encode(
       syncml::Notification{
           .ui_mode = 1, .session_id = reminder.session_id, .server_id = server_id_, .body = ""},
-      record->server_secret, record->server_nonce);
-  const absl::Status sent = octets.ok() ? SendDatagram(address, *octets) : octets.status();
+      record->server_secret,
+      resync ? syncml::ResyncNonce() : absl::string_view(record->server_nonce));
+  const absl::Status sent = octets.ok() ? SendNotification(address, *octets) : octets.status();
   if (!sent.ok()) {
     spdlog::warn("cannot notify device={} error=\"{}\"", device, sent.message());
-    return true;
+    return;
   }
   Events events;
   const absl::Status marked =
       queue_.MarkNotified(device, absl::StrCat("package #0 sent to ", address), events);
   if (marked.ok()) feed_.Publish(events);
-  return true;
 }
 
 void Notifier::Run() {
-  while (true) {
-    std::vector<std::pair<std::string, Reminder>> due;
-    {
-      MutexLock lock(mutex_);
-      if (stop_) return;
-      const absl::Time now = absl::Now();
-      absl::Time next = now + absl::Minutes(10);
-      for (const auto& [device, reminder] : reminders_) {
-        if (reminder.due <= now) due.emplace_back(device, reminder);
-        next = std::min(next, reminder.due);
+  MutexLock lock(mutex_);
+  while (!stop_) {
+    const absl::Time now = absl::Now();
+    absl::Time next = now + absl::Minutes(10);
+    for (auto entry = reminders_.begin(); entry != reminders_.end();) {
+      Reminder& reminder = entry->second;
+      if (reminder.due <= now) {
+        senders_.Run(entry->first,
+                     [this, device = entry->first, reminder] { Send(device, reminder); });
+        if (reminder.sent >= static_cast<int>(std::size(kPauses))) {
+          entry = reminders_.erase(entry);
+          continue;
+        }
+        reminder.due = now + kPauses[reminder.sent++];
       }
-      if (due.empty()) {
-        // A new reminder is due at once, so any wake-up is a reason to look again.
-        lock.WaitFor(changed_, next - now, [&] {
-          return stop_ || std::any_of(reminders_.begin(), reminders_.end(), [&](const auto& one) {
-                   return one.second.due <= absl::Now();
-                 });
-        });
-        continue;
-      }
+      next = std::min(next, reminder.due);
+      ++entry;
     }
-    for (auto& [device, reminder] : due) {
-      const bool reachable = Send(device, reminder);
-      MutexLock lock(mutex_);
-      const auto found = reminders_.find(device);
-      // Gone: a session came. Another id: a new command came meanwhile, with its own reminder.
-      if (found == reminders_.end() || found->second.session_id != reminder.session_id) continue;
-      if (!reachable || reminder.sent >= static_cast<int>(std::size(kPauses))) {
-        reminders_.erase(found);
-        continue;
-      }
-      found->second.due = absl::Now() + kPauses[reminder.sent];
-      found->second.sent = reminder.sent + 1;
-    }
+    lock.WaitFor(changed_, next - absl::Now(), [&] {
+      return stop_ || std::any_of(reminders_.begin(), reminders_.end(),
+                                  [&](const auto& one) { return one.second.due < next; });
+    });
   }
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -45,6 +46,10 @@ struct HttpRequest {
   std::string query;                           // what follows `?`
   std::map<std::string, std::string> headers;  // by lower-case name
   std::string body;
+  bool over_tls = false;
+  // Names in the client certificate that the peer proved to hold (its subject's CN, its DNS and URI
+  // alternative names); empty without one.
+  std::vector<std::string> certificate_names = {};
 
   // Empty if there is none.
   std::string Header(const std::string& lower_case_name) const {

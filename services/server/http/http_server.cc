@@ -26,6 +26,7 @@
 #include "services/runtime/error.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/status_macros.h"
+#include "services/server/http/certificate_names.h"
 
 namespace virmo::server {
 namespace {
@@ -47,9 +48,9 @@ std::chrono::milliseconds Chrono(absl::Duration duration) {
   return absl::ToChronoMilliseconds(duration);
 }
 
-HttpRequest RequestOf(Parser& parser) {
+HttpRequest RequestOf(Parser& parser, const HttpRequest& peer) {
   auto& message = parser.get();
-  HttpRequest request;
+  HttpRequest request = peer;
   request.method = std::string(message.method_string());
   const std::string target(message.target());
   const size_t query = target.find('?');
@@ -158,20 +159,24 @@ class HttpServer::Impl {
     const Slot slot(connections_);
     if (!tls_) {
       PlainStream stream(std::move(socket));
-      co_await Converse(stream);
+      co_await Converse(stream, HttpRequest());
       co_return;
     }
     TlsStream stream(std::move(socket), *tls_);
     beast::get_lowest_layer(stream).expires_after(Chrono(options_.header_timeout));
     auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, kToken);
     if (error) co_return;
-    co_await Converse(stream);
+    HttpRequest peer;
+    peer.over_tls = true;
+    peer.certificate_names = CertificateNames(stream.native_handle());
+    co_await Converse(stream, peer);
     beast::get_lowest_layer(stream).expires_after(std::chrono::seconds(1));
     co_await stream.async_shutdown(kToken);
   }
 
+  // `peer` has what all requests of the connection have in common.
   template <typename Stream>
-  asio::awaitable<void> Converse(Stream& stream) {
+  asio::awaitable<void> Converse(Stream& stream, HttpRequest peer) {
     beast::flat_buffer buffer;
     bool more = true;
     while (more) {
@@ -189,7 +194,7 @@ class HttpServer::Impl {
       const unsigned version = parser.get().version();
       const bool keep_alive = parser.get().keep_alive();
       const bool head = parser.get().method() == http::verb::head;
-      const HttpRequest request = RequestOf(parser);
+      const HttpRequest request = RequestOf(parser, peer);
       const HttpResponse response =
           co_await asio::co_spawn(pool_, Call(handler_, request), asio::use_awaitable);
       more = co_await Write(stream, response, version, keep_alive, head) && keep_alive;
@@ -330,6 +335,19 @@ absl::StatusOr<asio::ssl::context> TlsContext(const HttpServer::Options& options
   if (error) {
     return InvalidField("http_tls.key_file", absl::StrCat(options.key_file, ": ", error.message()));
   }
+  if (options.client_ca_file.empty()) return context;
+  context.load_verify_file(options.client_ca_file, error);
+  if (error) {
+    return InvalidField("device_ca_file",
+                        absl::StrCat(options.client_ca_file, ": ", error.message()));
+  }
+  SSL_CTX* const raw = context.native_handle();
+  SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(options.client_ca_file.c_str()));
+  // A device may go on an earlier TLS session only here.
+  const unsigned char context_name[] = "virmo";
+  SSL_CTX_set_session_id_context(raw, context_name, sizeof(context_name) - 1);
+  // Who has none proves itself within DM.
+  context.set_verify_mode(asio::ssl::verify_peer);
   return context;
 }
 

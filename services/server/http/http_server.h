@@ -18,6 +18,7 @@ class HttpServer {
     std::string address;           // `HOST:PORT`; port 0: any
     std::string certificate_file;  // empty: plain HTTP, on loopback only
     std::string key_file;
+    std::string client_ca_file;  // who signs clients' certificates; empty: none is asked for
     size_t max_body_bytes = 1 << 20;
     size_t max_connections = 4096;
     absl::Duration header_timeout = absl::Seconds(30);  // also how long an idle one is kept

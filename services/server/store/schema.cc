@@ -94,8 +94,46 @@ CREATE INDEX dm_session_by_uri ON dm_session (device_uri, session_id);
 CREATE INDEX dm_session_by_time ON dm_session (update_time);
 )sql";
 
+constexpr const char* kVersion2 = R"sql(
+-- sealed: the whole action of a command that carries secrets, until it has ended; `resource` then
+-- has `***` in their place.
+ALTER TABLE command ADD COLUMN sealed BLOB NOT NULL DEFAULT '';
+
+-- Wrong credentials, by the device URI that was claimed.
+CREATE TABLE lockout (
+  device_uri TEXT PRIMARY KEY,
+  failures INTEGER NOT NULL,
+  blocked_until BIGINT NOT NULL,
+  update_time BIGINT NOT NULL
+);
+CREATE INDEX lockout_by_time ON lockout (update_time);
+
+-- Large objects that devices are sending, chunk by chunk.
+CREATE TABLE object_chunk (
+  token TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (token, number)
+);
+
+-- Data keys of encrypted virtual machines, sealed by the device for our public key.
+CREATE TABLE key_escrow (
+  device TEXT NOT NULL,
+  virtual_machine TEXT NOT NULL,
+  sealed_key BLOB NOT NULL,
+  PRIMARY KEY (device, virtual_machine)
+);
+
+-- Our own keys; the private half is sealed.
+CREATE TABLE server_key (
+  name TEXT PRIMARY KEY,
+  public_key BLOB NOT NULL,
+  private_key BLOB NOT NULL
+);
+)sql";
+
 }  // namespace
 
-Schema GetSchema() { return {.component = "server", .migrations = {kVersion1}}; }
+Schema GetSchema() { return {.component = "server", .migrations = {kVersion1, kVersion2}}; }
 
 }  // namespace virmo::server

@@ -69,14 +69,14 @@ class RunningServer {
 
   // A device that talks to this server over the network.
   ScriptedDevice Device(const v1::Enrolment& enrolment) {
-    return ScriptedDevice(
-        enrolment.account_textproto(),
-        [](const std::string& url, const std::string& body) -> absl::StatusOr<std::string> {
-          const HttpAnswer answer =
-              Fetch("POST", url, {"Content-Type: application/vnd.syncml.dm+xml"}, body);
-          if (answer.status == 200) return answer.body;
-          return absl::UnavailableError(answer.body);
-        });
+    return ScriptedDevice(enrolment.account_textproto(),
+                          [](const DeviceMessage& message) -> absl::StatusOr<DeviceMessage> {
+                            const HttpAnswer answer = Fetch(
+                                "POST", message.url,
+                                {"Content-Type: application/vnd.syncml.dm+xml"}, message.octets);
+                            if (answer.status == 200) return DeviceMessage{.octets = answer.body};
+                            return absl::UnavailableError(answer.body);
+                          });
   }
 
   grpc::Status Upload(const std::string& id, const std::string& octets, const v1::Image& told,

@@ -24,14 +24,6 @@ namespace {
 
 std::string NextId(const std::vector<Command>& body) { return absl::StrCat(body.size() + 1); }
 
-syncml::Chal MakeChal(const std::string& nonce) {
-  syncml::Chal chal;
-  chal.meta.format = "b64";
-  chal.meta.type = std::string(syncml::kAuthMd5);
-  chal.meta.next_nonce = syncml::Base64Encode(nonce);
-  return chal;
-}
-
 }  // namespace
 
 int HeaderStatus(const Message& message) {
@@ -89,13 +81,17 @@ void ScriptedDevice::QueueAlert(const std::string& operation, const std::string&
   alerts.push_back(alert);
 }
 
+syncml::Identity ScriptedDevice::ClientIdentity() const {
+  return syncml::MakeIdentity(account.client_name(), account.client_secret());
+}
+
 Message ScriptedDevice::Package1() {
   Message message;
-  syncml::Cred cred;
-  cred.meta.format = "b64";
-  cred.meta.type = std::string(syncml::kAuthMd5);
-  cred.data = syncml::Md5Digest(account.client_name(), account.client_secret(), client_nonce);
-  message.header.cred = cred;
+  if (auth == syncml::AuthType::kMd5 && with_credentials) {
+    message.header.cred = syncml::MakeMd5Cred(ClientIdentity(), client_nonce);
+  } else if (auth == syncml::AuthType::kBasic) {
+    message.header.cred = syncml::MakeBasicCred(account.client_name(), account.client_secret());
+  }
   message.body.push_back(syncml::MakeAlert("1", syncml::AlertCode::kClientInitiated));
   for (const auto& alert : alerts) {
     message.body.push_back(syncml::MakeGenericAlert(NextId(message.body), alert));
@@ -119,11 +115,22 @@ absl::StatusOr<Message> ScriptedDevice::Send(Message message) {
   message.header.target = {url, ""};
   message.header.source = {account.device_uri(), account.client_name()};
   message.header.meta.max_msg_size = max_message_size;
-  ASSIGN_OR_RETURN(const std::string answer, transport_(url, syncml::Encode(message, encoding)));
-  ASSIGN_OR_RETURN(Message server, syncml::Decode(answer, encoding));
+  if (max_object_size != 0) message.header.meta.max_obj_size = max_object_size;
+  DeviceMessage request{.url = url, .octets = syncml::Encode(message, encoding)};
+  if (auth == syncml::AuthType::kMac && with_credentials) {
+    request.hmac = syncml::FormatHmacHeader(
+        syncml::MakeHmacHeader(ClientIdentity(), client_nonce, request.octets));
+  }
+  ASSIGN_OR_RETURN(const DeviceMessage answer, transport_(request));
+  ASSIGN_OR_RETURN(Message server, syncml::Decode(answer.octets, encoding));
+  const auto mac = syncml::ParseHmacHeader(answer.hmac);
+  server_mac_right =
+      mac.ok() &&
+      syncml::Proves(*mac, syncml::MakeIdentity(account.server_name(), account.server_secret()),
+                     server_nonce, answer.octets);
   if (use_resp_uri && server.header.resp_uri) url = *server.header.resp_uri;
   for (const Command& command : server.body) {
-    if (command.kind == CommandKind::kStatus && command.chal) {
+    if (command.kind == CommandKind::kStatus && command.chal && command.chal->meta.next_nonce) {
       client_nonce = *syncml::Base64Decode(*command.chal->meta.next_nonce);
     }
     if (command.kind == CommandKind::kStatus) continue;
@@ -136,6 +143,7 @@ absl::StatusOr<Message> ScriptedDevice::Send(Message message) {
 
 bool ScriptedDevice::IsServerGenuine(const syncml::Header& header) {
   if (!accept_server) return false;
+  if (auth == syncml::AuthType::kMac) return server_mac_right || !check_server;
   if (server_known_ || !check_server) return true;
   server_known_ =
       header.cred && header.cred->data == syncml::Md5Digest(account.server_name(),
@@ -147,13 +155,15 @@ Message ScriptedDevice::Reply(const Message& server) {
   Message message;
   const bool was_known = server_known_;
   const bool genuine = IsServerGenuine(server.header);
-  const StatusCode code = !genuine    ? StatusCode::kInvalidCredentials
-                          : was_known ? StatusCode::kOk
-                                      : StatusCode::kAuthenticationAccepted;
+  const StatusCode code = !genuine ? StatusCode::kInvalidCredentials
+                          : was_known || auth == syncml::AuthType::kMac
+                              ? StatusCode::kOk
+                              : StatusCode::kAuthenticationAccepted;
   message.body.push_back(syncml::MakeHeaderStatus("1", server.header, code));
-  if (!was_known) {
+  if (!was_known || auth == syncml::AuthType::kMac) {
     server_nonce = *syncml::RandomNonce();
-    message.body.back().chal = MakeChal(server_nonce);
+    message.body.back().chal = syncml::MakeChallenge(
+        server_nonce, auth == syncml::AuthType::kMac ? auth : syncml::AuthType::kMd5);
   }
   for (const Command& command : server.body) {
     if (command.kind == CommandKind::kStatus) continue;

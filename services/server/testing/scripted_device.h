@@ -8,19 +8,26 @@
 
 #include "absl/status/statusor.h"
 #include "services/syncml/codec.h"
+#include "services/syncml/credential.h"
 #include "services/syncml/generic_alert.h"
 #include "services/syncml/message.h"
 #include "virmo/config/v1/dm_bridge_config.pb.h"
 
 namespace virmo::server::testing {
 
+// A message on its way: to `url` with the header x-syncml-hmac, or back.
+struct DeviceMessage {
+  std::string url = "";
+  std::string octets = "";
+  std::string hmac = "";
+};
+
 // A DM client for tests: a tree of leaves, answers that can be scripted, and nothing hidden. Runs
 // one session at a time; not thread-safe.
 class ScriptedDevice {
  public:
-  // Posts a message; the body of the answer, or what went wrong.
-  using Transport =
-      std::function<absl::StatusOr<std::string>(const std::string& url, const std::string& body)>;
+  // Posts a message; the answer, or what went wrong.
+  using Transport = std::function<absl::StatusOr<DeviceMessage>(const DeviceMessage& message)>;
 
   struct Answer {
     int status = 200;
@@ -53,15 +60,19 @@ class ScriptedDevice {
   std::function<Answer(const syncml::Command& exec)> on_exec;
   // Overrides the answer to any command, if it gives a status.
   std::function<Answer(const syncml::Command& command)> override_status;
+  syncml::AuthType auth = syncml::AuthType::kMd5;
+  bool with_credentials = true;
   bool accept_server = true;  // false: refuse its credentials always
   bool check_server = true;   // verify its md5
   bool use_resp_uri = true;
   int64_t max_message_size = 65536;
+  int64_t max_object_size = 0;  // 0: not told
   syncml::Encoding encoding = syncml::Encoding::kXml;
 
   config::v1::DmAccount account;
   std::string client_nonce;  // octets
   std::string server_nonce;
+  bool server_mac_right = false;  // of the last answer
   std::vector<syncml::Message> received;
   std::vector<syncml::Command> commands;  // all that the server sent, children too
   std::string url;                        // where the next message goes
@@ -71,6 +82,7 @@ class ScriptedDevice {
                std::vector<syncml::Command>& body);
   Answer Perform(const syncml::Command& command, std::vector<syncml::Item>* results);
   void Read(const std::string& uri, std::vector<syncml::Item>* results, Answer* answer) const;
+  syncml::Identity ClientIdentity() const;
   bool IsServerGenuine(const syncml::Header& header);
 
   Transport transport_;

@@ -2,16 +2,15 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
-#include "services/server/dm/dm_handler.h"
-#include "services/server/fleet/command_validator.h"
-#include "services/server/store/schema.h"
+#include "services/server/fleet_parts.h"
 #include "services/server/testing/scripted_device.h"
 
 namespace virmo::server::testing {
@@ -30,33 +29,51 @@ class TestFleet {
 
   void Restart() {
     parts_.reset();
-    parts_ = std::make_unique<Parts>(folder_, &now);
+    const Clock clock = [this] { return now; };
+    auto base = Foundation::Open(folder_, clock);
+    ASSERT_TRUE(base.ok()) << base.status();
+    parts_ = std::make_unique<FleetParts>(
+        *std::move(base), options, clock, [](const std::string&) {},
+        [this](const std::string& device) { deferred.push_back(device); });
   }
 
   ScriptedDevice Enrol(const std::string& id) {
     v1::EnrolDeviceRequest request;
     request.set_device_id(id);
-    const auto enrolment = devices().Enrol(request, {"virmo-server", "http://127.0.0.1:8080/dm"});
+    const auto enrolment = devices().Enrol(
+        request, {"virmo-server", "http://127.0.0.1:8080/dm", parts_->base.escrow->PublicKey()});
     EXPECT_TRUE(enrolment.ok()) << enrolment.status();
-    return ScriptedDevice(
-        enrolment->account_textproto(),
-        [this](const std::string& url, const std::string& body) { return Post(url, body); });
+    return ScriptedDevice(enrolment->account_textproto(),
+                          [this](const DeviceMessage& message) -> absl::StatusOr<DeviceMessage> {
+                            return Post(message);
+                          });
+  }
+
+  // A message as a device sends it; `change_request` sees it before the server does.
+  absl::StatusOr<DeviceMessage> Post(const DeviceMessage& message) {
+    DmRequest request = {.octets = message.octets, .encoding = syncml::Sniff(message.octets)};
+    const size_t token = message.url.find("?s=");
+    if (token != std::string::npos) request.token = message.url.substr(token + 3);
+    request.hmac = message.hmac;
+    if (change_request) change_request(request);
+    ASSIGN_OR_RETURN(DmAnswer answer, parts_->handler.Handle(request));
+    return DeviceMessage{.url = "", .octets = answer.octets, .hmac = answer.hmac};
   }
 
   absl::StatusOr<std::string> Post(const std::string& url, const std::string& body) {
-    const size_t token = url.find("?s=");
-    return parts_->handler.Handle(body, syncml::Sniff(body),
-                                  token == std::string::npos ? "" : url.substr(token + 3));
+    ASSIGN_OR_RETURN(const DeviceMessage answer, Post(DeviceMessage{.url = url, .octets = body}));
+    return answer.octets;
   }
 
   // Queues an action; the command's id.
-  std::string Queue(const std::string& device, const v1::Action& action) {
+  std::string Queue(const std::string& device, v1::Action action) {
     QueuedCommand command;
     command.id = NewUuid();
     command.device = device;
-    *command.resource.mutable_action() = action;
     const auto vm = parts_->validator.Check(device, action);
     EXPECT_TRUE(vm.ok()) << vm.status();
+    if (!vm.ok()) return command.id;
+    *command.resource.mutable_action() = action;
     command.resource.set_virtual_machine_id(*vm);
     Events events;
     EXPECT_TRUE(queue().Insert(command, events).ok());
@@ -79,49 +96,20 @@ class TestFleet {
   Inventory& inventory() { return parts_->inventory; }
   CommandQueue& queue() { return parts_->queue; }
   AlertStore& alerts() { return parts_->alerts; }
-  ImageLibrary& images() { return *parts_->images; }
+  ImageLibrary& images() { return *parts_->base.images; }
+  KeyEscrow& escrow() { return *parts_->base.escrow; }
   CommandValidator& validator() { return parts_->validator; }
-  Database& database() { return *parts_->database; }
+  Database& database() { return *parts_->base.database; }
   const std::string& folder() const { return folder_; }
 
   absl::Time now = absl::FromUnixSeconds(1735732800);
+  FleetOptions options = {.public_url = "http://127.0.0.1:8080"};
+  std::function<void(DmRequest&)> change_request;
+  std::vector<std::string> deferred;  // devices that were to come again
 
  private:
-  struct Parts {
-    Parts(const std::string& folder, absl::Time* now)
-        : clock([now] { return *now; }),
-          database(*Database::Open(folder + "/server.db", {GetSchema()})),
-          secrets(*SecretBox::Open(folder + "/key", SecretBox::IfMissing::kMakeKey)),
-          images(*ImageLibrary::Open(folder + "/images", *database, clock)) {}
-
-    Clock clock;
-    std::unique_ptr<Database> database;
-    std::unique_ptr<SecretBox> secrets;
-    std::unique_ptr<ImageLibrary> images;
-    DeviceRegistry devices{*database, *secrets, clock};
-    Inventory inventory{*database, clock, absl::Minutes(15)};
-    CommandQueue queue{*database, clock};
-    AlertStore alerts{*database, clock};
-    EventFeed feed;
-    CommandValidator validator{devices, inventory, queue, *images};
-    DmParts dm{*database,
-               devices,
-               inventory,
-               queue,
-               alerts,
-               *images,
-               feed,
-               clock,
-               "virmo-server",
-               "http://127.0.0.1:8080",
-               1 << 20,
-               absl::Minutes(15),
-               [](const std::string&) {}};
-    DmHandler handler{dm};
-  };
-
   const std::string folder_ = ::testing::TempDir() + "/virmo-server-" + NewUuid();
-  std::unique_ptr<Parts> parts_;
+  std::unique_ptr<FleetParts> parts_;
 };
 
 }  // namespace virmo::server::testing
