@@ -50,9 +50,9 @@ std::string KeyOf(const Parameter& parameter) {
 const std::vector<Command>& AllCommands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> commands;
-    for (auto group :
-         {DeviceCommands, ImageCommands, VirtualMachineCommands, CommandCommands, AlertCommands,
-          TreeCommands, SyncmlCommands, LocalCommands, CompletionCommands}) {
+    for (auto group : {DeviceCommands, ImageCommands, VirtualMachineCommands, VmSettingCommands,
+                       CommandCommands, AlertCommands, TreeCommands, TreeChangeCommands,
+                       ServerCommands, SyncmlCommands, LocalCommands, CompletionCommands}) {
       std::vector<Command> some = group();
       std::move(some.begin(), some.end(), std::back_inserter(commands));
     }
@@ -67,6 +67,7 @@ std::string GroupSummary(absl::string_view group) {
       {"image", "The server's library of images"},
       {"vm", "Virtual machines on devices"},
       {"command", "What devices were told to do, and what became of it"},
+      {"server", "The server itself"},
       {"tree", "Nodes of a device's management tree"},
       {"syncml", "SyncML messages and sessions as text: decode, encode, trace"},
       {"local", "This device's own processes, without the server (for debugging)"},

@@ -34,6 +34,7 @@ std::string Subject(const v1::Command& command) {
   }
   if (action.has_replace()) return action.replace().uri();
   if (action.get().uris_size() > 0) return action.get().uris(0);
+  if (action.tree().operations_size() > 0) return action.tree().operations(0).uri();
   return command.virtual_machine_id();
 }
 
@@ -44,7 +45,7 @@ absl::StatusOr<v1::Command> Get(const Peer& server, const std::string& name) {
                      absl::StrCat("show command ", LastPart(name)));
 }
 
-std::string CommandText(const v1::Command& command, absl::Time now, bool exchange) {
+std::string CommandText(const v1::Command& command, absl::Time now) {
   std::string text = PropertiesText({
       {"Command", Id(command)},
       {"Device", PartAfter(command.name(), "devices")},
@@ -63,7 +64,11 @@ std::string CommandText(const v1::Command& command, absl::Time now, bool exchang
   });
   if (command.timeline_size() > 0) absl::StrAppend(&text, "Timeline:\n");
   for (const v1::Command::Step& step : command.timeline()) text += StepText(command, step);
-  if (!exchange) return text;
+  if (command.node_results_size() > 0) absl::StrAppend(&text, "Read:\n");
+  for (const v1::Command::NodeResult& node : command.node_results()) {
+    absl::StrAppend(&text, "  ", node.dm_status(), "  ", Printable(node.uri()), " = ",
+                    Printable(node.value()), "\n");
+  }
   for (const v1::Command::Exchange& message : command.exchanges()) {
     absl::StrAppend(&text, "\n", message.sent() ? "server -> device  " : "device -> server  ",
                     Rfc3339(message.time()), "\n");
@@ -104,9 +109,8 @@ absl::Status ListCommands(Context& context, const Arguments& arguments) {
 absl::Status ShowCommand(Context& context, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Peer server, context.Server());
   ASSIGN_OR_RETURN(v1::Command command, Get(server, Name(arguments)));
-  if (!arguments.Has("--exchange")) command.clear_exchanges();
-  context.Show(command, Id(command),
-               CommandText(command, context.now(), arguments.Has("--exchange")));
+  if (arguments.Has("--brief")) command.clear_exchanges();
+  context.Show(command, Id(command), CommandText(command, context.now()));
   return absl::OkStatus();
 }
 
@@ -145,12 +149,13 @@ std::vector<Command> CommandCommands() {
         {.name = "--limit", .kind = Kind::kNumber, .help = "At most so many; 0 = all. Default 50"}},
        ListCommands},
       {"command show",
-       "Show a command with its timeline",
+       "Show a command with its timeline, what it read, and the SyncML that was said about it",
        {DeviceParameter(),
         id,
+        {.name = "--brief", .kind = Kind::kFlag, .help = "Without the SyncML that was said"},
         {.name = "--exchange",
          .kind = Kind::kFlag,
-         .help = "Also the SyncML that was said about it"}},
+         .help = "With it, as is usual now; kept for scripts"}},
        ShowCommand},
       {"command cancel",
        "Take back a command that was not sent yet",

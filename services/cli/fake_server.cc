@@ -105,6 +105,13 @@ void FakeFleet::Wait(grpc::ServerContext* context) {
   }
 }
 
+grpc::Status FakeFleet::GetServer(grpc::ServerContext*, const v1::GetServerRequest*,
+                                  v1::GetServerResponse* response) {
+  response->set_server_id("virmo-server");
+  response->set_escrow_public_key("a2V5");
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeFleet::EnrolDevice(grpc::ServerContext*, const v1::EnrolDeviceRequest* request,
                                     v1::Enrolment* response) {
   if (grpc::Status failure = TakeFailure(); !failure.ok()) return failure;

@@ -53,6 +53,8 @@ class FakeFleet final : public v1::FleetService::Service {
   v1::EnrolDeviceRequest last_enrolment();
   int watches();
 
+  grpc::Status GetServer(grpc::ServerContext*, const v1::GetServerRequest*,
+                         v1::GetServerResponse*) override;
   grpc::Status EnrolDevice(grpc::ServerContext*, const v1::EnrolDeviceRequest*,
                            v1::Enrolment*) override;
   grpc::Status GetDevice(grpc::ServerContext*, const v1::GetDeviceRequest*, v1::Device*) override;

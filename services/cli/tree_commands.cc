@@ -50,7 +50,10 @@ std::vector<v1::Command::NodeResult> NodesOf(const v1::Command& command) {
 absl::Status GetNodes(Context& context, const Arguments& arguments) {
   Task task;
   task.device = FullName("devices", arguments.Text("DEVICE"));
-  for (const std::string& uri : arguments.All("URI")) task.action.mutable_get()->add_uris(uri);
+  const std::string list = arguments.Text("--list");
+  for (const std::string& uri : arguments.All("URI")) {
+    task.action.mutable_get()->add_uris(list.empty() ? uri : absl::StrCat(uri, "?list=", list));
+  }
   task.goal = absl::StrCat("read ", absl::StrJoin(arguments.All("URI"), ", "), " on \"",
                            LastPart(task.device), "\"");
   task.wait = !arguments.Has("--no-wait");
@@ -97,6 +100,8 @@ std::vector<Command> TreeCommands() {
        "Read nodes of a device's management tree; -q prints the bare values",
        {DeviceParameter(),
         {.name = "URI", .help = "Nodes, as ./DevInfo/Man", .required = true, .many = true},
+        {.name = "--list",
+         .help = "What is below them too: Struct, StructData, TNDS, or TNDS with +Prop and -Prop"},
         NoWaitOption()},
        GetNodes},
       {"tree set",

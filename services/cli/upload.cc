@@ -148,6 +148,8 @@ std::string ImageIdOf(absl::string_view path) {
 std::string MediaTypeOf(absl::string_view word) {
   if (word == "qcow2") return "application/x-qcow2";
   if (word == "raw") return "application/x-raw-disk-image";
+  if (word == "ova") return "application/x-ova";
+  if (word == "ovf") return "application/ovf+xml";
   return std::string(word);
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 #include "services/cli/command.h"
 #include "services/cli/command_watch.h"
@@ -11,6 +12,7 @@
 #include "services/cli/exit_code.h"
 #include "services/cli/format.h"
 #include "services/cli/upload.h"
+#include "services/cli/vm_action.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
 #include "virmo/v1/fleet_service.grpc.pb.h"
@@ -87,6 +89,9 @@ std::string VirtualMachineText(const v1::DeviceVirtualMachine& vm, absl::Time no
        {"Memory", Mebibytes(vm.memory_mib())},
        {"Memory used", absl::StrCat(vm.memory_used_mib(), " MiB")},
        {"CPUs", absl::StrCat(vm.cpu_count())},
+       {"Peripherals", absl::StrJoin(vm.enabled_peripherals(), ", ")},
+       {"Key escrow", vm.key_escrowed() ? "held" : ""},
+       {"Pending", vm.pending() ? "a change waits for the next start" : ""},
        {"Owner", vm.owner()},
        {"Made from", vm.created_from()},
        {"Last operation", last},
@@ -95,32 +100,8 @@ std::string VirtualMachineText(const v1::DeviceVirtualMachine& vm, absl::Time no
 }
 
 absl::Status ShowVirtualMachine(Context& context, const Arguments& arguments) {
-  const std::string goal = absl::StrCat("show vm \"", arguments.Text("VM"), "\" on \"",
-                                        LastPart(Device(arguments)), "\"");
-  ASSIGN_OR_RETURN(const Peer server, context.Server());
-  ASSIGN_OR_RETURN(const std::vector<v1::DeviceVirtualMachine> vms,
-                   VirtualMachinesOf(server, Device(arguments), goal));
-  ASSIGN_OR_RETURN(const v1::DeviceVirtualMachine vm, Find(vms, arguments.Text("VM"), goal));
+  ASSIGN_OR_RETURN(const v1::DeviceVirtualMachine vm, FindVirtualMachine(context, arguments));
   context.Show(vm, Id(vm), VirtualMachineText(vm, context.now()));
-  return absl::OkStatus();
-}
-
-// Runs one action and shows what it made, if it made something.
-absl::Status Act(Context& context, const Arguments& arguments, const std::string& verb,
-                 const std::string& subject, v1::Action action) {
-  const Task task = {
-      .device = Device(arguments),
-      .action = std::move(action),
-      .goal = absl::StrCat(verb, " vm \"", subject, "\" on \"", LastPart(Device(arguments)), "\""),
-      .wait = !arguments.Has("--no-wait")};
-  ASSIGN_OR_RETURN(const Peer server, context.Server());
-  ASSIGN_OR_RETURN(const v1::Command command, RunTask(context, server, task));
-  const bool made = task.action.has_provision() || task.action.has_clone();
-  if (!task.wait || !made || context.json() || command.virtual_machine_id().empty()) {
-    return absl::OkStatus();
-  }
-  context.Print(context.quiet() ? command.virtual_machine_id() + "\n"
-                                : absl::StrCat("made ", command.virtual_machine_id(), "\n"));
   return absl::OkStatus();
 }
 
@@ -151,18 +132,19 @@ absl::Status Provision(Context& context, const Arguments& arguments) {
   if (arguments.Number("--cpus") > 1 << 16) return UsageError("--cpus is too large");
   provision.set_cpu_count(static_cast<int32_t>(arguments.Number("--cpus")));
   provision.set_start(arguments.Has("--start"));
+  provision.set_encrypted(arguments.Has("--encrypted"));
+  provision.set_deployment_option(arguments.Text("--deployment-option"));
+  provision.set_accept_eulas(arguments.Has("--accept-eulas"));
+  for (const std::string& property : arguments.All("--property")) {
+    const size_t equals = property.find('=');
+    if (equals == 0 || equals == std::string::npos) return UsageError("--property is KEY=VALUE");
+    (*provision.mutable_properties())[property.substr(0, equals)] = property.substr(equals + 1);
+  }
   std::string subject = provision.display_name();
   if (subject.empty()) subject = provision.virtual_machine_id();
   if (subject.empty())
     subject = LastPart(provision.image().empty() ? provision.uri() : provision.image());
   return Act(context, arguments, "provision", subject, std::move(action));
-}
-
-// What the actions on an existing virtual machine share.
-absl::Status ActOn(Context& context, const Arguments& arguments, const std::string& verb,
-                   v1::Action action) {
-  action.set_virtual_machine(LastPart(arguments.Text("VM")));
-  return Act(context, arguments, verb, arguments.Text("VM"), std::move(action));
 }
 
 absl::Status Start(Context& context, const Arguments& arguments) {
@@ -239,24 +221,66 @@ Command Change(const std::string& word, const std::string& summary, std::vector<
 }
 
 Command ProvisionCommand() {
-  return {
-      "vm provision",
-      "Make a virtual machine on a device",
-      {DeviceParameter(),
-       {.name = "--image", .kind = Kind::kImage, .help = "An image of the library"},
-       {.name = "--url", .help = "Or where the device fetches an image (http, https)"},
-       {.name = "--sha256", .help = "The SHA-256 of what is there, 64 hex digits"},
-       {.name = "--type", .kind = Kind::kChoice, .help = "What it is", .choices = {"qcow2", "raw"}},
-       {.name = "--name", .help = "Its name. Default: made from the id"},
-       {.name = "--memory", .kind = Kind::kNumber, .help = "Its memory in MiB"},
-       {.name = "--cpus", .kind = Kind::kNumber, .help = "Its virtual CPUs"},
-       {.name = "--id", .help = "Its id, a UUID. Default: the server makes one"},
-       {.name = "--start", .kind = Kind::kFlag, .help = "Start it when it is made"},
-       NoWaitOption()},
-      Provision};
+  return {"vm provision",
+          "Make a virtual machine on a device",
+          {DeviceParameter(),
+           {.name = "--image", .kind = Kind::kImage, .help = "An image of the library"},
+           {.name = "--url", .help = "Or where the device fetches an image (http, https)"},
+           {.name = "--sha256", .help = "The SHA-256 of what is there, 64 hex digits"},
+           {.name = "--type",
+            .kind = Kind::kChoice,
+            .help = "What it is",
+            .choices = {"qcow2", "raw", "ova", "ovf"}},
+           {.name = "--encrypted",
+            .kind = Kind::kFlag,
+            .help = "Keep its disks and saved memory encrypted on the device"},
+           {.name = "--deployment-option", .help = "OVF: which one. Default: the package's"},
+           {.name = "--property", .help = "OVF: KEY=VALUE; may be given again", .many = true},
+           {.name = "--accept-eulas", .kind = Kind::kFlag, .help = "OVF: accept its licences"},
+           {.name = "--name", .help = "Its name. Default: made from the id"},
+           {.name = "--memory", .kind = Kind::kNumber, .help = "Its memory in MiB"},
+           {.name = "--cpus", .kind = Kind::kNumber, .help = "Its virtual CPUs"},
+           {.name = "--id", .help = "Its id, a UUID. Default: the server makes one"},
+           {.name = "--start", .kind = Kind::kFlag, .help = "Start it when it is made"},
+           NoWaitOption()},
+          Provision};
 }
 
 }  // namespace
+
+absl::Status Act(Context& context, const Arguments& arguments, const std::string& verb,
+                 const std::string& subject, v1::Action action) {
+  const Task task = {
+      .device = Device(arguments),
+      .action = std::move(action),
+      .goal = absl::StrCat(verb, " vm \"", subject, "\" on \"", LastPart(Device(arguments)), "\""),
+      .wait = !arguments.Has("--no-wait")};
+  ASSIGN_OR_RETURN(const Peer server, context.Server());
+  ASSIGN_OR_RETURN(const v1::Command command, RunTask(context, server, task));
+  const bool made = task.action.has_provision() || task.action.has_clone();
+  if (!task.wait || !made || context.json() || command.virtual_machine_id().empty()) {
+    return absl::OkStatus();
+  }
+  context.Print(context.quiet() ? command.virtual_machine_id() + "\n"
+                                : absl::StrCat("made ", command.virtual_machine_id(), "\n"));
+  return absl::OkStatus();
+}
+
+absl::Status ActOn(Context& context, const Arguments& arguments, const std::string& verb,
+                   v1::Action action) {
+  action.set_virtual_machine(LastPart(arguments.Text("VM")));
+  return Act(context, arguments, verb, arguments.Text("VM"), std::move(action));
+}
+
+absl::StatusOr<v1::DeviceVirtualMachine> FindVirtualMachine(Context& context,
+                                                            const Arguments& arguments) {
+  const std::string goal = absl::StrCat("show vm \"", arguments.Text("VM"), "\" on \"",
+                                        LastPart(Device(arguments)), "\"");
+  ASSIGN_OR_RETURN(const Peer server, context.Server());
+  ASSIGN_OR_RETURN(const std::vector<v1::DeviceVirtualMachine> vms,
+                   VirtualMachinesOf(server, Device(arguments), goal));
+  return Find(vms, arguments.Text("VM"), goal);
+}
 
 std::vector<Command> VirtualMachineCommands() {
   const Parameter name = {.name = "--name", .help = "The copy's name"};

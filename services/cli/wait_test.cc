@@ -245,8 +245,8 @@ TEST_F(WaitTest, CommandsAreListedShownWatchedAndCancelled) {
 
   EXPECT_THAT(Virmo({"command", "list"}).out, HasSubstr("stop (force)  work   queued"));
   EXPECT_EQ(Virmo({"command", "list", "phone-1", "-q"}).out, id + "\n");
-  EXPECT_THAT(Virmo({"command", "show", "phone-1", id}).out, Not(HasSubstr("<Exec>")));
-  EXPECT_THAT(Virmo({"command", "show", "phone-1", id, "--exchange"}).out,
+  EXPECT_THAT(Virmo({"command", "show", "phone-1", id, "--brief"}).out, Not(HasSubstr("<Exec>")));
+  EXPECT_THAT(Virmo({"command", "show", "phone-1", id}).out,
               HasSubstr("  <CmdID>7</CmdID></Exec>\n"));
   const Result watched = Virmo({"command", "watch", "phone-1", id});
   EXPECT_EQ(watched.exit_code, 0) << watched.err;
