@@ -115,7 +115,7 @@ TEST_F(SettingTest, TheEscrowKeyIsALine) {
 }
 
 TEST_F(SettingTest, TheShellCompletesClassesAndChannels) {
-  EXPECT_THAT(Virmo({"__complete", "vm", "peripheral", "enable", "phone-1", "work", "USB"}).out,
+  EXPECT_THAT(Bash("virmo __complete vm peripheral enable phone-1 work USB").out,
               HasSubstr("USBStorage"));
 }
 
