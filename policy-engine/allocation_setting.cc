@@ -55,6 +55,11 @@ absl::StatusOr<v1::PolicyStatus> AllocationSetting::Set(const v1::SetAllocations
     }
     ASSIGN_OR_RETURN(Record record, store_.Load(id));
     RETURN_IF_ERROR(CheckEtag(request, record));
+    if (!record.transfer.empty()) {
+      return Error(v1::ErrorInfo::REASON_BUSY,
+                   absl::StrCat(request.virtual_machine(), " is in a transfer of resources"),
+                   {{"operation", "operations/" + record.transfer}});
+    }
     RETURN_IF_ERROR(Decide(request, record));
     status = record.status;
     if (!remember) return absl::OkStatus();

@@ -118,6 +118,7 @@ absl::Duration Enforcement::EndOverdue() {
   if (!entries.ok()) return kRetry;
   absl::Duration wait = absl::InfiniteDuration();
   for (const Entry& entry : *entries) {
+    if (entry.metadata.kind() == v1::OPERATION_KIND_TRANSFER) continue;  // transferring.h
     const absl::Time created = FromTimestamp(entry.metadata.create_time());
     const absl::Time now = clock_();
     if (now < created + timeout_ && created <= now + kClockSlack) {
@@ -196,7 +197,10 @@ absl::StatusOr<std::vector<OperationJournal::Entry>> Enforcement::UnfinishedOf(
     const Record& record) {
   ASSIGN_OR_RETURN(std::vector<Entry> entries, parts_.journal.Unfinished());
   const std::string target = VirtualMachineName(record.id);
-  std::erase_if(entries, [&](const Entry& entry) { return entry.metadata.target() != target; });
+  std::erase_if(entries, [&](const Entry& entry) {
+    return entry.metadata.target() != target ||
+           entry.metadata.kind() == v1::OPERATION_KIND_TRANSFER;
+  });
   return entries;
 }
 

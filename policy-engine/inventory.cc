@@ -96,6 +96,7 @@ absl::Status Inventory::TakeItem(const v1::InventoryItem& item) {
   if (item.policy_version() > record.status.policy().version()) {
     RETURN_IF_ERROR(parts_.recovery.LockOutdated(record, item.policy_version()));
   }
+  RETURN_IF_ERROR(parts_.unlocking.TakeInventory(item, record));
   record.seen = true;
   RETURN_IF_ERROR(EndAdmissions(id, item));
   // A controller never enforces a version again that is older than the one it has stored.

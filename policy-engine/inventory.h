@@ -10,6 +10,7 @@
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
 #include "policy-engine/recovery.h"
+#include "policy-engine/user_unlocking.h"
 #include "virmo/v1/policy_enforcement_service.pb.h"
 
 namespace virmo::policy_engine {
@@ -23,6 +24,7 @@ class Inventory {
     Pools& pools;
     Recovery& recovery;
     Enforcement& enforcement;
+    UserUnlocking& unlocking;
   };
 
   explicit Inventory(const Parts& parts) : parts_(parts) {}

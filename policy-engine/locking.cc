@@ -5,6 +5,7 @@
 #include <array>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/field_mask_util.h"
 #include "services/runtime/error.h"
@@ -43,10 +44,7 @@ absl::Status CheckReason(const std::string& reason, const char* field) {
 }
 
 absl::Status CheckSettings(const v1::UpdateLockSettingsRequest& request) {
-  if (!request.user_secret().empty()) {
-    return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED, "unlock by the user is not built yet");
-  }
-  if (request.update_mask().paths().empty()) {
+  if (request.update_mask().paths().empty() && request.user_secret().empty()) {
     return InvalidField("update_mask", "must name the fields to take");
   }
   for (const std::string& path : request.update_mask().paths()) {
@@ -55,11 +53,33 @@ absl::Status CheckSettings(const v1::UpdateLockSettingsRequest& request) {
     }
   }
   RETURN_IF_ERROR(CheckMode(request.lock().mode(), "lock.mode"));
+  if (!v1::UserUnlock::Method_IsValid(request.lock().user_unlock().method())) {
+    return InvalidField(
+        "lock.user_unlock.method",
+        absl::StrCat(request.lock().user_unlock().method(), " is not a method; 10 and 20 are"));
+  }
   if (request.lock().user_unlock().max_attempts() < 0 ||
       request.lock().user_unlock().wipe_after() < 0) {
     return InvalidField("lock.user_unlock", "numbers of attempts must not be negative");
   }
   return CheckReason(request.lock().reason(), "lock.reason");
+}
+
+// Whether the server gives the grant anew, so that the count of attempts begins again.
+bool RenewsGrant(const v1::UpdateLockSettingsRequest& request) {
+  if (!request.user_secret().empty()) return true;
+  for (const std::string& path : request.update_mask().paths()) {
+    if (path == "user_unlock") return true;
+    if (path == "user_unlock.allowed" && request.lock().user_unlock().allowed()) return true;
+  }
+  return false;
+}
+
+bool ChangesGrant(const v1::UpdateLockSettingsRequest& request) {
+  for (const std::string& path : request.update_mask().paths()) {
+    if (absl::StartsWith(path, "user_unlock")) return true;
+  }
+  return !request.user_secret().empty();
 }
 
 // Returns whether the policy changed.
@@ -170,34 +190,50 @@ absl::StatusOr<v1::PolicyStatus> Locking::UpdateSettings(
   if (!request.request_id().empty() && !IsUuid(request.request_id())) {
     return InvalidField("request_id", "must be a lower-case UUID");
   }
+  std::optional<UserUnlocking::NewSecret> secret;
+  v1::UpdateLockSettingsRequest stored = request;
+  if (!request.user_secret().empty()) {
+    ASSIGN_OR_RETURN(secret, parts_.unlocking.Prepare(request.user_secret()));
+    // Whatever tells one secret from another is what a guesser wants.
+    stored.set_user_secret("secret");
+  }
   v1::PolicyStatus status;
   RETURN_IF_ERROR(parts_.store.Change([&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const auto first, parts_.store.FindRequest(request.request_id(), request));
+    ASSIGN_OR_RETURN(const auto first, parts_.store.FindRequest(request.request_id(), stored));
     if (first) {
       status = *first;
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(Record record, parts_.store.Load(id));
-    v1::Lock& lock = *record.status.mutable_policy()->mutable_lock();
-    const v1::Lock before = lock;
-    google::protobuf::util::FieldMaskUtil::MergeOptions options;
-    options.set_replace_message_fields(true);
-    google::protobuf::util::FieldMaskUtil::MergeMessageTo(request.lock(), request.update_mask(),
-                                                          options, &lock);
-    if (lock.mode() == v1::Lock::MODE_UNSPECIFIED) {
-      lock.set_mode(v1::Lock::MODE_ISOLATE_AND_PAUSE);
-    }
-    // How often the user failed is ours to tell; a new grant begins at 0.
-    if (lock.has_user_unlock()) lock.mutable_user_unlock()->clear_attempts();
-    if (before.SerializeAsString() != lock.SerializeAsString()) {
-      Renew(record);
-      RETURN_IF_ERROR(parts_.store.Save(record));
-    }
+    RETURN_IF_ERROR(DecideSettings(request, secret, record));
     status = record.status;
     if (request.request_id().empty()) return absl::OkStatus();
-    return parts_.store.AddRequest(request.request_id(), request, status, clock_());
+    return parts_.store.AddRequest(request.request_id(), stored, status, clock_());
   }));
   return status;
+}
+
+absl::Status Locking::DecideSettings(const v1::UpdateLockSettingsRequest& request,
+                                     const std::optional<UserUnlocking::NewSecret>& secret,
+                                     Record& record) {
+  v1::Lock& lock = *record.status.mutable_policy()->mutable_lock();
+  const v1::Lock before = lock;
+  google::protobuf::util::FieldMaskUtil::MergeOptions options;
+  options.set_replace_message_fields(true);
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(request.lock(), request.update_mask(),
+                                                        options, &lock);
+  if (lock.mode() == v1::Lock::MODE_UNSPECIFIED) lock.set_mode(v1::Lock::MODE_ISOLATE_AND_PAUSE);
+  if (ChangesGrant(request)) {
+    // How often the user failed, and whether there is a secret, is ours to tell.
+    v1::UserUnlock& grant = *lock.mutable_user_unlock();
+    grant.set_attempts(before.user_unlock().attempts());
+    grant.set_has_secret(before.user_unlock().has_secret());
+    RETURN_IF_ERROR(
+        parts_.unlocking.TakeGrant(before.user_unlock(), RenewsGrant(request), secret, record));
+  }
+  if (before.SerializeAsString() == lock.SerializeAsString()) return absl::OkStatus();
+  Renew(record);
+  return parts_.store.Save(record);
 }
 
 absl::Status Locking::CheckNotManagement(const Record& record) {

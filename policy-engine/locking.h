@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "policy-engine/disk_keys.h"
 #include "policy-engine/enforcement.h"
 #include "policy-engine/policy_store.h"
+#include "policy-engine/user_unlocking.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/journal.h"
 
@@ -25,6 +27,7 @@ class Locking {
     OperationJournal& journal;
     Enforcement& enforcement;
     DiskKeys& keys;
+    UserUnlocking& unlocking;
   };
 
   Locking(const Parts& parts, Clock clock) : parts_(parts), clock_(std::move(clock)) {}
@@ -39,7 +42,8 @@ class Locking {
   absl::StatusOr<google::longrunning::Operation> Unlock(
       const v1::UnlockVirtualMachineRequest& request);
 
-  // Takes `mode`, `reason` and the grant to the user. UNIMPLEMENTED for a secret.
+  // Takes `mode`, `reason`, the grant to the user and its secret. KEY_UNAVAILABLE for a secret of
+  // an encrypted virtual machine whose key is not on the device.
   absl::StatusOr<v1::PolicyStatus> UpdateSettings(const v1::UpdateLockSettingsRequest& request);
 
  private:
@@ -49,6 +53,9 @@ class Locking {
   absl::StatusOr<google::longrunning::Operation> Run(const Request& request, v1::OperationKind kind,
                                                      Decide decide);
   absl::StatusOr<bool> DecideUnlock(const v1::UnlockVirtualMachineRequest& request, Record& record);
+  absl::Status DecideSettings(const v1::UpdateLockSettingsRequest& request,
+                              const std::optional<UserUnlocking::NewSecret>& secret,
+                              Record& record);
   absl::Status CheckNotManagement(const Record& record);
   void Renew(Record& record);
 

@@ -322,15 +322,12 @@ TEST_F(LockingTest, TakesOnlyTheSettingsThatTheMaskNames) {
   EXPECT_TRUE(status->policy().lock().reason().empty());
 }
 
-TEST_F(LockingTest, RefusesSettingsThatAreNotThereOrNotBuilt) {
+TEST_F(LockingTest, RefusesSettingsThatAreNotThere) {
   const std::string id = GivenVm();
   v1::UpdateLockSettingsRequest settings = Settings(id);
   EXPECT_EQ(ErrorInfoOf(engine_->locking.UpdateSettings(settings).status()).field(), "update_mask");
   settings.mutable_update_mask()->add_paths("locked");
   EXPECT_EQ(ErrorInfoOf(engine_->locking.UpdateSettings(settings).status()).field(), "update_mask");
-  settings.set_user_secret("1234");
-  EXPECT_EQ(engine_->locking.UpdateSettings(settings).status().code(),
-            absl::StatusCode::kUnimplemented);
 }
 
 }  // namespace

@@ -4,9 +4,12 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "policy-engine/policy_enforcement_service.h"
 #include "policy-engine/policy_engine.h"
 #include "policy-engine/policy_service.h"
+#include "policy-engine/user_unlock_service.h"
 #include "services/runtime/channel.h"
 #include "services/runtime/logging.h"
 #include "services/runtime/operations_service.h"
@@ -14,6 +17,7 @@
 #include "services/runtime/periodic_task.h"
 #include "services/runtime/process.h"
 #include "services/runtime/program.h"
+#include "services/runtime/socket_server.h"
 #include "services/runtime/sqlite.h"
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
@@ -50,6 +54,18 @@ void ShowKeys(Process& process, const config::v1::PolicyEngineConfig& config,
   Show(process, "escrow-key", keys.escrow.ok(), keys.escrow.status().message());
 }
 
+// What it offers is safe for all, unless who may is said.
+config::v1::Listener UserListener(const config::v1::PolicyEngineConfig& config) {
+  config::v1::Listener listener = config.user_listener();
+  if (!config.has_user_listener()) listener.add_allowed_users("*");
+  if (!listener.address().empty()) return listener;
+  const std::string& own = config.listener().address();
+  const bool is_socket = absl::StartsWith(own, "unix:");
+  listener.set_address(absl::StrCat(is_socket ? own.substr(0, own.rfind('/')) : "unix:/run/virmo",
+                                    "/user-unlock.sock"));
+  return listener;
+}
+
 absl::Duration Prune(PolicyEngine& engine) {
   const absl::Status status = engine.Prune();
   if (!status.ok()) spdlog::warn("pruning failed error=\"{}\"", status.message());
@@ -80,6 +96,10 @@ absl::Status Run(const config::v1::PolicyEngineConfig& config) {
   process->Register(policy_service);
   process->Register(enforcement_service);
   process->Register(operations_service);
+  std::unique_ptr<SocketServer> user_socket;
+  UserUnlockService user_service(engine.unlocking, [&](const grpc::ServerContext& context) {
+    return user_socket->CallerOf(context);
+  });
   process->OnShutdown([&] {
     engine.store.Close();
     engine.journal.events().Close();
@@ -87,6 +107,12 @@ absl::Status Run(const config::v1::PolicyEngineConfig& config) {
   outbox.Start();
   engine.enforcement.Start();
   const PeriodicTask pruning([&] { return Prune(engine); });
+  RETURN_IF_ERROR(engine.unlocking.Settle());
+  engine.unlocking.Start();
+  engine.transfers.Start();
+  auto listening = SocketServer::Start(UserListener(config), user_service);
+  if (listening.ok()) user_socket = *std::move(listening);
+  Show(*process, "user-listener", user_socket != nullptr, listening.status().message());
   return process->Serve();
 }
 

@@ -55,10 +55,14 @@ grpc::Status PolicyEnforcementService::WatchEffectivePolicies(
     grpc::ServerContext* context, const v1::WatchEffectivePoliciesRequest* /*request*/,
     grpc::ServerWriter<v1::WatchEffectivePoliciesResponse>* writer) {
   EffectivePolicies policies;
-  return StreamPolicies(engine_.store, *context, [&](const PolicyChange& change) {
-    v1::WatchEffectivePoliciesResponse message;
-    return !policies.Convert(change, &message) || writer->Write(message);
-  });
+  engine_.transfers.OnController(true);
+  const grpc::Status ended =
+      StreamPolicies(engine_.store, *context, [&](const PolicyChange& change) {
+        v1::WatchEffectivePoliciesResponse message;
+        return !policies.Convert(change, &message) || writer->Write(message);
+      });
+  engine_.transfers.OnController(false);
+  return ended;
 }
 
 grpc::Status PolicyEnforcementService::ReportApplied(grpc::ServerContext* /*context*/,
@@ -66,6 +70,7 @@ grpc::Status PolicyEnforcementService::ReportApplied(grpc::ServerContext* /*cont
                                                      v1::ReportAppliedResponse* response) {
   const absl::StatusOr<int64_t> newest = engine_.enforcement.Report(*request);
   if (!newest.ok()) return ToGrpc(newest.status());
+  engine_.transfers.Poke();
   response->set_newest_version(*newest);
   return grpc::Status::OK;
 }
@@ -75,6 +80,7 @@ grpc::Status PolicyEnforcementService::ReportInventory(grpc::ServerContext* /*co
                                                        v1::ReportInventoryResponse* response) {
   const absl::StatusOr<bool> wanted = engine_.inventory.Report(*request);
   if (!wanted.ok()) return ToGrpc(wanted.status());
+  engine_.transfers.Poke();
   response->set_full_report_wanted(*wanted);
   return grpc::Status::OK;
 }

@@ -15,6 +15,7 @@ config::v1::PolicyEngineConfig PolicyEngine::DefaultConfig() {
   config.set_host_reserve_memory_mib(512);
   config.set_max_virtual_cpus(64);
   config.set_enforcement_timeout_seconds(30);
+  config.set_transfer_timeout_seconds(30);
   return config;
 }
 
@@ -24,19 +25,24 @@ std::vector<Schema> PolicyEngine::Schemas() {
 
 PolicyEngine::PolicyEngine(Database& database, Outbox& outbox,
                            const config::v1::PolicyEngineConfig& config, Clock the_clock,
-                           std::function<void(const absl::Status&)> on_storage)
+                           std::function<void(const absl::Status&)> on_storage,
+                           const UserUnlocking::Options& unlocking_options)
     : clock(std::move(the_clock)),
       journal(database),
       store(database, std::move(on_storage)),
       keys(database, store, KeyCredentials::Load(config)),
+      unlocks(database),
       pools(store, config),
-      recovery(store, keys, outbox, clock),
+      recovery(store, keys, unlocks, outbox, clock),
       enforcement({store, journal, outbox, recovery}, clock,
                   absl::Seconds(config.enforcement_timeout_seconds())),
+      unlocking({store, unlocks, keys, enforcement, outbox}, clock, unlocking_options),
       admission(store, pools, keys, clock),
-      inventory({store, pools, recovery, enforcement}),
-      locking({store, journal, enforcement, keys}, clock),
-      allocations(store, pools, clock) {}
+      inventory({store, pools, recovery, enforcement, unlocking}),
+      locking({store, journal, enforcement, keys, unlocking}, clock),
+      allocations(store, pools, clock),
+      transfers({store, pools, journal, outbox}, clock,
+                absl::Seconds(config.transfer_timeout_seconds())) {}
 
 absl::Status PolicyEngine::Prune() {
   RETURN_IF_ERROR(journal.Prune());

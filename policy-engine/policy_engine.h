@@ -15,6 +15,9 @@
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
 #include "policy-engine/recovery.h"
+#include "policy-engine/transferring.h"
+#include "policy-engine/user_unlock_store.h"
+#include "policy-engine/user_unlocking.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/journal.h"
 #include "services/runtime/outbox.h"
@@ -32,7 +35,8 @@ struct PolicyEngine {
 
   // All must outlive it. `on_storage` is told after each change whether storage works.
   PolicyEngine(Database& database, Outbox& outbox, const config::v1::PolicyEngineConfig& config,
-               Clock clock, std::function<void(const absl::Status&)> on_storage);
+               Clock clock, std::function<void(const absl::Status&)> on_storage,
+               const UserUnlocking::Options& unlocking_options = {});
 
   // Forgets what nobody will ask for again. For about once a day.
   absl::Status Prune();
@@ -41,13 +45,16 @@ struct PolicyEngine {
   OperationJournal journal;
   PolicyStore store;
   DiskKeys keys;
+  UserUnlockStore unlocks;
   Pools pools;
   Recovery recovery;
   Enforcement enforcement;
+  UserUnlocking unlocking;
   Admission admission;
   Inventory inventory;
   Locking locking;
   AllocationSetting allocations;
+  Transferring transfers;
 };
 
 }  // namespace virmo::policy_engine

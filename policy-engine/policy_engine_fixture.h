@@ -47,7 +47,7 @@ class PolicyEngineFixture : public testing::Test {
                                        [](bool, const std::string&) {});
     engine_ = std::make_unique<PolicyEngine>(
         *database_, *outbox_, config_, [this] { return absl::Now() + ahead_; },
-        [](const absl::Status&) {});
+        [](const absl::Status&) {}, unlocking_options_);
     outbox_->Start();
   }
   void Close() {
@@ -257,6 +257,8 @@ class PolicyEngineFixture : public testing::Test {
   absl::Duration ahead_;  // Of the engine's clock.
   int64_t host_memory_mib_ = 4096 + 1024;
   std::string management_vm_;
+  // Cheap to check.
+  UserUnlocking::Options unlocking_options_ = {.memory = 64 * 1024};
   std::string instance_ = NewUuid();
   int64_t sequence_ = 0;
   FakeAlertEmitter emitter_;

@@ -117,4 +117,10 @@ grpc::Status PolicyService::UpdateLockSettings(grpc::ServerContext* /*context*/,
   return Answer(engine_.locking.UpdateSettings(*request), response);
 }
 
+grpc::Status PolicyService::TransferResources(grpc::ServerContext* /*context*/,
+                                              const v1::TransferResourcesRequest* request,
+                                              google::longrunning::Operation* response) {
+  return Answer(engine_.transfers.Transfer(*request), response);
+}
+
 }  // namespace virmo::policy_engine

@@ -37,6 +37,9 @@ class PolicyService : public v1::PolicyService::Service {
   grpc::Status UpdateLockSettings(grpc::ServerContext* context,
                                   const v1::UpdateLockSettingsRequest* request,
                                   v1::PolicyStatus* response) override;
+  grpc::Status TransferResources(grpc::ServerContext* context,
+                                 const v1::TransferResourcesRequest* request,
+                                 google::longrunning::Operation* response) override;
 
  private:
   PolicyEngine& engine_;

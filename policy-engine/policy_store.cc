@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kRecordColumns[] =
     "SELECT id, status, created_by, seen, peak_memory, peak_processor, charged_memory,"
-    " charged_processor, revision FROM policies ";
+    " charged_processor, revision, transfer, escrow_memory FROM policies ";
 
 absl::StatusOr<Record> ReadRecord(const SqlRow& row) {
   Record record;
@@ -30,6 +30,8 @@ absl::StatusOr<Record> ReadRecord(const SqlRow& row) {
   record.charged_memory = row.Int(6);
   record.charged_processor = row.Int(7);
   record.revision = row.Int(8);
+  record.transfer = row.Text(9);
+  record.escrow_memory = row.Int(10);
   return record;
 }
 
@@ -64,7 +66,14 @@ Schema PolicyStore::GetSchema() {
            " id TEXT PRIMARY KEY, check_value BLOB NOT NULL, host_wrap BLOB NOT NULL);"
            "CREATE TABLE disk_key_grants ("
            " serial INTEGER PRIMARY KEY, id TEXT NOT NULL, operation TEXT NOT NULL,"
-           " UNIQUE (id, operation));"}};
+           " UNIQUE (id, operation));",
+           "CREATE TABLE user_unlocks ("
+           " id TEXT PRIMARY KEY, salt BLOB NOT NULL, operations INTEGER NOT NULL,"
+           " memory INTEGER NOT NULL, verifier BLOB NOT NULL, wrap BLOB NOT NULL,"
+           " latest INTEGER NOT NULL, confirmed_total INTEGER NOT NULL,"
+           " exhaustion_told INTEGER NOT NULL);"
+           "ALTER TABLE policies ADD COLUMN transfer TEXT NOT NULL DEFAULT '';"
+           "ALTER TABLE policies ADD COLUMN escrow_memory INTEGER NOT NULL DEFAULT 0;"}};
 }
 
 PolicyStore::PolicyStore(Database& database, std::function<void(const absl::Status&)> on_storage)
@@ -146,10 +155,10 @@ absl::Status PolicyStore::Save(Record& record) {
   ++record.revision;
   record.status.set_etag(absl::StrCat(record.status.policy().version(), "-", record.revision));
   RETURN_IF_ERROR(database_.Execute(
-      "INSERT OR REPLACE INTO policies VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+      "INSERT OR REPLACE INTO policies VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
       {record.id, Blob{record.status.SerializeAsString()}, record.created_by, int64_t{record.seen},
        record.peak_memory, record.peak_processor, record.charged_memory, record.charged_processor,
-       record.revision}));
+       record.revision, record.transfer, record.escrow_memory}));
   PolicyChange change;
   *change.mutable_changed() = record.status;
   database_.AfterCommit([this, change] { changes_.Publish(change); });
@@ -160,7 +169,7 @@ absl::Status PolicyStore::Remove(const Record& record) {
   RETURN_IF_ERROR(database_.Execute("INSERT OR REPLACE INTO removed_policies VALUES (?1, ?2)",
                                     {record.id, record.status.policy().version()}));
   for (const char* table :
-       {"policies", "inventory", "admissions", "disk_keys", "disk_key_grants"}) {
+       {"policies", "inventory", "admissions", "disk_keys", "disk_key_grants", "user_unlocks"}) {
     RETURN_IF_ERROR(
         database_.Execute(absl::StrCat("DELETE FROM ", table, " WHERE id = ?1"), {record.id}));
   }
@@ -189,6 +198,17 @@ absl::StatusOr<std::optional<v1::InventoryItem>> PolicyStore::Inventory(const st
                  absl::StrCat("stored inventory of ", id, " is damaged"));
   }
   return std::optional<v1::InventoryItem>(std::move(item));
+}
+
+absl::StatusOr<std::optional<std::string>> PolicyStore::FindByDisplayName(const std::string& name) {
+  ASSIGN_OR_RETURN(const auto rows, database_.Query("SELECT id, item FROM inventory"));
+  for (const SqlRow& row : rows) {
+    v1::InventoryItem item;
+    if (item.ParseFromString(row.Text(1)) && item.display_name() == name) {
+      return std::optional<std::string>(row.Text(0));
+    }
+  }
+  return std::optional<std::string>();
 }
 
 absl::Status PolicyStore::SetInventory(const std::string& id, const v1::InventoryItem& item) {

@@ -30,6 +30,10 @@ struct Record {
   // What it takes from the primordial pools now. See pools.h.
   int64_t charged_memory = 0;
   int64_t charged_processor = 0;
+  // The unfinished transfer that it takes part in, by operation id, and the memory that it holds
+  // beyond its policy for that.
+  std::string transfer = {};
+  int64_t escrow_memory = 0;
   int64_t revision = 0;  // Counts the times it was saved.
 };
 
@@ -90,6 +94,8 @@ class PolicyStore {
 
   // What the controller reported of a virtual machine last.
   absl::StatusOr<std::optional<v1::InventoryItem>> Inventory(const std::string& id);
+  // The virtual machine that the controller last called so.
+  absl::StatusOr<std::optional<std::string>> FindByDisplayName(const std::string& name);
   absl::Status SetInventory(const std::string& id, const v1::InventoryItem& item);
   absl::Status RemoveInventory(const std::string& id);
 

@@ -89,7 +89,8 @@ absl::Status Pools::Charge(Record& record, Growth growth) {
   if (holds) {
     const Allocations& allocations = record.status.policy().allocations();
     const v1::Allocation& asked = AllocationOf(allocations, v1::RESOURCE_KIND_MEMORY);
-    memory = std::max(record.peak_memory, AskedOf(asked) + MemoryBeyond(asked, item));
+    memory = std::max(record.peak_memory,
+                      AskedOf(asked) + std::max(MemoryBeyond(asked, item), record.escrow_memory));
     processor = std::max(record.peak_processor,
                          AskedOf(AllocationOf(allocations, v1::RESOURCE_KIND_PROCESSOR)));
   } else {

@@ -21,8 +21,8 @@ namespace virmo::policy_engine {
 // holds nothing:
 //   memory     the largest of what is asked now, what any version asked that the controller may
 //              still be enforcing (`peak`), and what is asked plus what the guest holds beyond
-//              its virtual quantity (a balloon that is late). Without overcommitment this is
-//              max(asked, applied).
+//              its virtual quantity (a balloon that is late) or keeps in escrow for a transfer.
+//              Without overcommitment this is max(asked, applied).
 //   processor  the larger of reservation and `peak`.
 //
 // Methods belong in a PolicyStore::Change or Read.

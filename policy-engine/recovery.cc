@@ -48,6 +48,12 @@ absl::Status Recovery::Lock(Record& record, int64_t version, const std::string& 
   lock.clear_user_unlock();
   // A copy brings back a key that a later lock had destroyed.
   RETURN_IF_ERROR(keys_.Destroy(record));
+  ASSIGN_OR_RETURN(UserUnlockRow row, unlocks_.Load(record.id));
+  if (row.secret) {
+    row.secret.reset();
+    RETURN_IF_ERROR(unlocks_.Save(row));
+    store_.ScrubAfterCommit();
+  }
   spdlog::error("locked vm={} version={} reason=\"{}\"", policy.virtual_machine(), version, reason);
 
   ASSIGN_OR_RETURN(const auto item, store_.Inventory(record.id));

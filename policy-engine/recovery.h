@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "policy-engine/disk_keys.h"
 #include "policy-engine/policy_store.h"
+#include "policy-engine/user_unlock_store.h"
 #include "services/runtime/clock.h"
 #include "services/runtime/outbox.h"
 
@@ -21,8 +22,9 @@ namespace virmo::policy_engine {
 class Recovery {
  public:
   // All must outlive it.
-  Recovery(PolicyStore& store, DiskKeys& keys, Outbox& outbox, Clock clock)
-      : store_(store), keys_(keys), outbox_(outbox), clock_(std::move(clock)) {}
+  Recovery(PolicyStore& store, DiskKeys& keys, UserUnlockStore& unlocks, Outbox& outbox,
+           Clock clock)
+      : store_(store), keys_(keys), unlocks_(unlocks), outbox_(outbox), clock_(std::move(clock)) {}
 
   // Makes a record for a virtual machine that has none.
   absl::StatusOr<Record> MakeLocked(const std::string& id, const v1::InventoryItem& item);
@@ -35,6 +37,7 @@ class Recovery {
 
   PolicyStore& store_;
   DiskKeys& keys_;
+  UserUnlockStore& unlocks_;
   Outbox& outbox_;
   const Clock clock_;
 };

@@ -89,6 +89,9 @@ Controller::Controller(const Parts& parts)
                  },
                  [this](const std::string& id, const std::string& request_id) {
                    return Save(v1::OPERATION_KIND_RESUME, id, request_id);
+                 },
+                 [this](const std::string& id, const std::string& request_id) {
+                   return Wipe(id, request_id);
                  }}),
       reconciler_(parts.database, machines_, parts.hypervisor, parts.outbox, consoles_,
                   [this](const std::string& id) { enforcer_.Schedule(id); }),
@@ -150,7 +153,10 @@ void Controller::OnPolicy(const v1::EffectivePolicy& policy) {
     return;
   }
   const absl::StatusOr<std::string> id = VirtualMachineId(policy.virtual_machine());
-  if (id.ok() && store_.Get(*id).ok()) enforcer_.Schedule(*id);
+  if (!id.ok() || !store_.Get(*id).ok()) return;
+  // policy-engine waits to hear that it is stored: it counts the user's attempts to unlock.
+  reporter_.MarkChanged(*id);
+  enforcer_.Schedule(*id);
 }
 
 void Controller::OnPolicyEngineConnected() { reporter_.WantFull(); }
@@ -194,6 +200,21 @@ absl::Status Controller::Save(v1::OperationKind kind, const std::string& id,
   ASSIGN_OR_RETURN(const google::longrunning::Operation operation,
                    requests_.Accept(change, request));
   return operation.has_error() ? FromRpc(operation.error()) : absl::OkStatus();
+}
+
+absl::Status Controller::Wipe(const std::string& id, const std::string& request_id) {
+  v1::DeleteVirtualMachineRequest request;
+  request.set_name(VirtualMachineName(id));
+  request.set_request_id(request_id);
+  request.set_force(true);
+  Requests::Change change;
+  change.kind = v1::OPERATION_KIND_DELETE;
+  change.name = request.name();
+  change.request_id = request_id;
+  change.force = true;
+  const auto operation = requests_.Accept(change, request);
+  if (!operation.ok()) return operation.status();
+  return operation->has_error() ? FromRpc(operation->error()) : absl::OkStatus();
 }
 
 v1::Host Controller::DescribeHost() {

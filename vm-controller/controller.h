@@ -103,6 +103,7 @@ class Controller {
   void OnReachable(bool reachable, const std::string& detail);
   absl::Status Start(const std::string& id, const std::string& request_id);
   void StartWithHost();
+  absl::Status Wipe(const std::string& id, const std::string& request_id);
   absl::Status Save(v1::OperationKind kind, const std::string& id, const std::string& request_id);
 
   const Parts parts_;

@@ -55,11 +55,24 @@ bool EnforcementPass::Run() {
     return false;
   }
   FaultPoint("lock.enforce");
+  if (policy_ && policy_->wipe()) return Wipe();
   locked ? Close() : Open();
   Allocate();
   Record();
   if (!policy_) moot_ = true;  // Nothing was decided: closed, and nobody waits for a report.
   return policy_.has_value() && !items_.empty();
+}
+
+// It is closed until it is gone. Returns false: the record's end is the report.
+bool EnforcementPass::Wipe() {
+  SetChannels(Access::kClosed);
+  if (domain_ && IsStarted(*domain_)) HoldByPause();
+  items_.clear();
+  const absl::Status status = saving_.wipe(id_, RequestId(id_, "wiped", policy_->version()));
+  spdlog::warn("wiping vm={} cause=\"{}\"", id_, status.message());
+  // Another operation may be under way; when it ends we are called again, and in a second too.
+  moot_ = status.ok();
+  return false;
 }
 
 void EnforcementPass::SetChannels(Access access) {

@@ -32,6 +32,7 @@ class EnforcementPass {
 
  private:
   void Close();
+  bool Wipe();
   void Open();
   void SetChannels(Access access);
   bool HoldRun();

@@ -67,6 +67,38 @@ TEST_F(LockTest, IsolateLetsItComputeOn) {
   EXPECT_EQ(DomainStateOf(id), DomainState::kRunning);
 }
 
+TEST_F(LockTest, AWipeDeletesARunningVmWithItsStorageAndNoOther) {
+  const std::string other = Provision("home", /*start=*/true);
+  const std::string id = Provision("work", /*start=*/true);
+  v1::EffectivePolicy policy = policy_.SetLock(id, true);
+  policy.set_wipe(true);
+
+  controller_->OnPolicy(policy);
+
+  EXPECT_TRUE(Soon([&] { return !controller_->machines().Get(id).ok(); }));
+  EXPECT_EQ(ReasonOf(hypervisor_.Get(id).status()), ErrorInfo::REASON_VM_NOT_FOUND);
+  EXPECT_EQ(StateOf(other), VirtualMachine::STATE_RUNNING);
+}
+
+TEST_F(LockTest, TellsPolicyEngineTheMostAttemptsItWasEverTold) {
+  const std::string id = Provision("work", /*start=*/false);
+  v1::EffectivePolicy policy = policy_.SetLock(id, true);
+  policy.set_unlock_attempts_total(4);
+  controller_->OnPolicy(policy);
+  policy.set_version(policy.version() + 1);
+  policy.set_unlock_attempts_total(1);  // From an older copy of its database.
+  controller_->OnPolicy(policy);
+
+  EXPECT_TRUE(Soon([&] {
+    const auto reports = policy_.Inventories();
+    if (reports.empty()) return false;
+    for (const v1::InventoryItem& item : reports.back().items()) {
+      if (item.policy_version() == policy.version()) return item.unlock_attempts_total() == 4;
+    }
+    return false;
+  }));
+}
+
 TEST_F(LockTest, SuspendModeSavesAndUnlockResumes) {
   const std::string id = Provision("work", /*start=*/true);
 

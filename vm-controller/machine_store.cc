@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/machine_store.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "services/runtime/error.h"
@@ -115,12 +117,18 @@ absl::Status MachineStore::PutPolicy(const v1::EffectivePolicy& policy) {
           {{"version", absl::StrCat(policy.version())},
            {"stored_version", absl::StrCat(stored->version())}});
     }
-    const std::string octets = policy.SerializeAsString();
+    v1::EffectivePolicy kept = policy;
+    // A high-water mark: a policy database put back from a copy is known by it.
+    if (stored) {
+      kept.set_unlock_attempts_total(
+          std::max(kept.unlock_attempts_total(), stored->unlock_attempts_total()));
+    }
+    const std::string octets = kept.SerializeAsString();
     // Most admissions bring what is known: that is worth no write to the disk.
     if (stored && stored->SerializeAsString() == octets) return absl::OkStatus();
     return database_.Execute(
         "INSERT OR REPLACE INTO policies (id, version, policy) VALUES (?1, ?2, ?3)",
-        {id, policy.version(), Blob{octets}});
+        {id, kept.version(), Blob{octets}});
   });
 }
 

@@ -22,11 +22,14 @@ namespace virmo::vm_controller {
 // machine is. What failed is tried again every second. Thread-safe.
 class PolicyEnforcer {
  public:
-  // Operations that a lock needs: saving the state of a virtual machine, and loading it again.
+  // Operations that policy needs: saving the state of a virtual machine, loading it again, and
+  // deleting it.
   // They fail as BUSY while another operation runs; the enforcer is told when that ends.
   struct Saving {
     std::function<absl::Status(const std::string& id, const std::string& request_id)> suspend;
     std::function<absl::Status(const std::string& id, const std::string& request_id)> resume;
+    // Deletes it, running or not, with its storage: what policy calls a wipe.
+    std::function<absl::Status(const std::string& id, const std::string& request_id)> wipe;
   };
 
   // All must outlive it.

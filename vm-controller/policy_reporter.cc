@@ -98,11 +98,15 @@ v1::InventoryItem PolicyReporter::ItemOf(const v1::VirtualMachine& vm) {
   item.set_state(vm.state());
   *item.mutable_applied() = vm.applied_allocations();
   item.set_current_operation(vm.current_operation());
+  item.set_display_name(vm.display_name());
   *item.mutable_allocations() = vm.allocations();
   const absl::StatusOr<std::string> id = VirtualMachineId(vm.name());
   if (!id.ok()) return item;
   const auto policy = machines_.store().GetPolicy(*id);
-  if (policy.ok() && policy->has_value()) item.set_policy_version((*policy)->version());
+  if (policy.ok() && policy->has_value()) {
+    item.set_policy_version((*policy)->version());
+    item.set_unlock_attempts_total((*policy)->unlock_attempts_total());
+  }
   return item;
 }
 
