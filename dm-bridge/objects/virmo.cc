@@ -170,6 +170,7 @@ ManagementObject MakeVirmoObject(DeviceView& view, SettingsStore& settings,
   Append(MachineOperationNodes(view, settings), object.nodes);
   Append(MachineResourceNodes(view), object.nodes);
   Append(MachineLockNodes(view), object.nodes);
+  Append(MachineUserUnlockNodes(view), object.nodes);
   return object;
 }
 

@@ -24,6 +24,7 @@ std::vector<NodeType> MachineNodes(DeviceView& view);
 std::vector<NodeType> MachineOperationNodes(DeviceView& view, SettingsStore& settings);
 std::vector<NodeType> MachineResourceNodes(DeviceView& view);
 std::vector<NodeType> MachineLockNodes(DeviceView& view);
+std::vector<NodeType> MachineUserUnlockNodes(DeviceView& view);
 std::vector<NodeType> ProvisionNodes(DeviceView& view, ProvisionStore& provisions);
 
 // A leaf of a virtual machine (`VMs/*/…`) whose value is a function of what vm-controller tells.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "dm-bridge/objects/invoke.h"
 #include "dm-bridge/objects/request_id.h"
 #include "dm-bridge/objects/virmo.h"
@@ -12,6 +13,7 @@
 #include "services/runtime/resource_name.h"
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
+#include "services/syncml/base64.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -109,11 +111,28 @@ Exec Lock(DeviceView& view) {
   };
 }
 
+// The argument: nothing, or `key:` and the base64 of the key that the server opened from the
+// escrow.
+absl::Status ParseReleasedKey(const Call& call, v1::UnlockVirtualMachineRequest& request) {
+  if (call.value.empty()) return absl::OkStatus();
+  absl::string_view text = call.value;
+  if (absl::ConsumePrefix(&text, "key:")) {
+    const absl::StatusOr<std::string> key = syncml::Base64Decode(text);
+    if (key.ok() && !key->empty()) {
+      request.set_released_key(*key);
+      return absl::OkStatus();
+    }
+  }
+  return DmError(syncml::StatusCode::kIncompleteCommand,
+                 "the argument of Unlock is empty, or key: and base64");
+}
+
 Exec Unlock(DeviceView& view) {
   return [&view](const Call& call) -> absl::StatusOr<ExecOutcome> {
     v1::UnlockVirtualMachineRequest request;
     request.set_virtual_machine(VirtualMachineName(call.names[0]));
     SetWho(call, request);
+    RETURN_IF_ERROR(ParseReleasedKey(call, request));
     return OutcomeOf(Invoke(view.policies(), &Policies::UnlockVirtualMachine, request));
   };
 }

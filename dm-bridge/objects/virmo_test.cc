@@ -136,7 +136,9 @@ TEST_F(VirmoTest, ShowsAVirtualMachineAsTheServicesTellIt) {
   EXPECT_EQ(Get(Of("Lock/LockedBy")), "!404");
   EXPECT_EQ(Get(Of("LastOperation")), "!404");
   EXPECT_EQ(Get(Of("Peripherals")), "!404");
-  EXPECT_EQ(Get(Of("Lock/UserUnlock/Allowed")), "!404");
+  EXPECT_EQ(Get(Of("Lock/UserUnlock/Allowed")), "false");
+  EXPECT_EQ(Get(Of("Lock/UserUnlock/MaxAttempts")), "5");
+  EXPECT_EQ(Get(Of("Lock/KeyEscrow")), "!404");
   EXPECT_EQ(Get("./VirMO/VMs/no-such-machine/State"), "!404");
 }
 
@@ -225,6 +227,31 @@ TEST_F(VirmoTest, LockGoesToThePolicyEngineAndIsReadBack) {
   EXPECT_EQ(device_->policies.locks()[0].reason(), "lost phone");
   EXPECT_EQ(device_->policies.locks()[0].initiator().server_id(), "srv");
   EXPECT_EQ(Get(Of("Lock/State")), "10");
+}
+
+TEST_F(VirmoTest, TheGrantToTheUserIsWrittenLeafByLeafAndItsSecretIsNeverRead) {
+  const std::string grant = Of("Lock/UserUnlock/");
+  EXPECT_EQ(Replace(grant + "Allowed", "true"), "200");
+  EXPECT_EQ(Replace(grant + "Method", "20"), "200");
+  EXPECT_EQ(Replace(grant + "Secret", "271828"), "200");
+  EXPECT_EQ(Replace(grant + "ValidUntil", "20300101T120000Z"), "200");
+  EXPECT_EQ(Replace(grant + "MaxAttempts", "3"), "200");
+  EXPECT_EQ(Replace(grant + "OneTime", "true"), "200");
+  EXPECT_EQ(Replace(grant + "WipeAfter", "10"), "200");
+
+  EXPECT_EQ(Get(grant + "Allowed"), "true");
+  EXPECT_EQ(Get(grant + "Method"), "20");
+  EXPECT_EQ(Get(grant + "Secret"), "!405");
+  EXPECT_EQ(Get(grant + "ValidUntil"), "20300101T120000Z");
+  EXPECT_EQ(Get(grant + "MaxAttempts"), "3");
+  EXPECT_EQ(Get(grant + "OneTime"), "true");
+  EXPECT_EQ(Get(grant + "WipeAfter"), "10");
+  EXPECT_THAT(device_->policies.secrets(), testing::ElementsAre("271828"));
+  EXPECT_EQ(Replace(grant + "ValidUntil", ""), "200");
+  EXPECT_EQ(Get(grant + "ValidUntil"), "");
+  EXPECT_THAT(Replace(grant + "Method", "30"), HasSubstr("400"));
+  EXPECT_THAT(Replace(grant + "ValidUntil", "tomorrow"), HasSubstr("400"));
+  EXPECT_THAT(Replace(grant + "Attempts", "0"), HasSubstr("405"));
 }
 
 TEST_F(VirmoTest, AWriteIsSeenByTheNextGetThoughTheStreamLagsBehind) {

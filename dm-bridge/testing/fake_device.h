@@ -98,6 +98,7 @@ class FakePolicyEngine : public v1::PolicyService::Service {
   void Close() { events_.Close(); }
   std::vector<v1::SetAllocationsRequest> set_allocations();
   std::vector<v1::LockVirtualMachineRequest> locks();
+  std::vector<std::string> secrets();  // Of the user, as set.
 
   grpc::Status GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest*,
                          v1::PolicyStatus*) override;
@@ -120,6 +121,7 @@ class FakePolicyEngine : public v1::PolicyService::Service {
   std::map<std::string, v1::PolicyStatus> policies_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::SetAllocationsRequest> set_allocations_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::LockVirtualMachineRequest> locks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> secrets_ ABSL_GUARDED_BY(mutex_);
   Broadcast<v1::WatchPolicyStatusResponse> events_;
 };
 

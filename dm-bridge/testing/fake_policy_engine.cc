@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "google/protobuf/util/field_mask_util.h"
 #include "services/runtime/status_macros.h"
 
 namespace virmo::dm_bridge {
@@ -27,6 +28,11 @@ std::vector<v1::SetAllocationsRequest> FakePolicyEngine::set_allocations() {
 std::vector<v1::LockVirtualMachineRequest> FakePolicyEngine::locks() {
   MutexLock lock(mutex_);
   return locks_;
+}
+
+std::vector<std::string> FakePolicyEngine::secrets() {
+  MutexLock lock(mutex_);
+  return secrets_;
 }
 
 grpc::Status FakePolicyEngine::GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest* request,
@@ -118,10 +124,11 @@ grpc::Status FakePolicyEngine::UpdateLockSettings(grpc::ServerContext*,
                                                   v1::PolicyStatus* response) {
   MutexLock lock(mutex_);
   v1::Lock& held = *policies_[request->virtual_machine()].mutable_policy()->mutable_lock();
-  for (const std::string& path : request->update_mask().paths()) {
-    if (path == "mode") held.set_mode(request->lock().mode());
-    if (path == "reason") held.set_reason(request->lock().reason());
-  }
+  google::protobuf::util::FieldMaskUtil::MergeOptions options;
+  options.set_replace_message_fields(true);
+  google::protobuf::util::FieldMaskUtil::MergeMessageTo(request->lock(), request->update_mask(),
+                                                        options, &held);
+  if (!request->user_secret().empty()) secrets_.push_back(request->user_secret());
   *response = policies_[request->virtual_machine()];
   return grpc::Status::OK;
 }
