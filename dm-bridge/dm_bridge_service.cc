@@ -4,6 +4,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "dm-bridge/objects/bootstrap.h"
+#include "dm-bridge/tree/ddf.h"
 #include "dm-bridge/tree/dm_error.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
@@ -26,6 +28,29 @@ grpc::Status DmBridgeService::ListAccounts(grpc::ServerContext* /*context*/,
   for (v1::Account& account : clients_.Describe()) {
     *response->add_accounts() = std::move(account);
   }
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::Bootstrap(grpc::ServerContext* /*context*/,
+                                        const v1::BootstrapRequest* request,
+                                        v1::BootstrapResponse* response) {
+  const absl::StatusOr<std::vector<std::string>> servers =
+      TakeBootstrap(*request, tree_, accounts_);
+  if (!servers.ok()) return ToGrpc(servers.status());
+  for (const std::string& server : *servers) {
+    v1::Account& account = *response->add_accounts();
+    account.set_server_id(server);
+    for (const v1::Account& known : clients_.Describe()) {
+      if (known.server_id() == server) account = known;
+    }
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::GetDeviceDescription(
+    grpc::ServerContext* /*context*/, const v1::GetDeviceDescriptionRequest* /*request*/,
+    v1::GetDeviceDescriptionResponse* response) {
+  response->set_ddf(syncml::WriteDdf(DescribeTree(tree_, config_.manufacturer(), config_.model())));
   return grpc::Status::OK;
 }
 

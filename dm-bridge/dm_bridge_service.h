@@ -2,8 +2,10 @@
 #pragma once
 
 #include "dm-bridge/client/client_set.h"
+#include "dm-bridge/objects/account_object.h"
 #include "dm-bridge/objects/device_view.h"
 #include "dm-bridge/tree/tree.h"
+#include "virmo/config/v1/dm_bridge_config.pb.h"
 #include "virmo/v1/dm_bridge_service.grpc.pb.h"
 
 namespace virmo::dm_bridge {
@@ -11,13 +13,19 @@ namespace virmo::dm_bridge {
 // DmBridgeService over the clients and the tree.
 class DmBridgeService : public v1::DmBridgeService::Service {
  public:
-  DmBridgeService(ClientSet& clients, Tree& tree, DeviceView& view)
-      : clients_(clients), tree_(tree), view_(view) {}
+  DmBridgeService(ClientSet& clients, Tree& tree, DeviceView& view, AccountObject& accounts,
+                  const config::v1::DmBridgeConfig& config)
+      : clients_(clients), tree_(tree), view_(view), accounts_(accounts), config_(config) {}
 
   grpc::Status RunSession(grpc::ServerContext* context, const v1::RunSessionRequest* request,
                           v1::Session* response) override;
   grpc::Status ListAccounts(grpc::ServerContext* context, const v1::ListAccountsRequest* request,
                             v1::ListAccountsResponse* response) override;
+  grpc::Status Bootstrap(grpc::ServerContext* context, const v1::BootstrapRequest* request,
+                         v1::BootstrapResponse* response) override;
+  grpc::Status GetDeviceDescription(grpc::ServerContext* context,
+                                    const v1::GetDeviceDescriptionRequest* request,
+                                    v1::GetDeviceDescriptionResponse* response) override;
   grpc::Status GetNode(grpc::ServerContext* context, const v1::GetNodeRequest* request,
                        v1::Node* response) override;
 
@@ -27,6 +35,8 @@ class DmBridgeService : public v1::DmBridgeService::Service {
   ClientSet& clients_;
   Tree& tree_;
   DeviceView& view_;
+  AccountObject& accounts_;
+  const config::v1::DmBridgeConfig& config_;
 };
 
 }  // namespace virmo::dm_bridge

@@ -84,14 +84,19 @@ absl::Status AccountStore::Import(const std::string& path) {
     return Annotate(checked, path);
   }
   return database_.Transact([&]() -> absl::Status {
-    RETURN_IF_ERROR(Save(account));
+    RETURN_IF_ERROR(Put(account));
     return database_.Execute(
         "INSERT OR REPLACE INTO account_file (path, fingerprint) VALUES (?1, ?2)",
         {path, fingerprint});
   });
 }
 
-absl::Status AccountStore::Save(const config::v1::DmAccount& account) {
+absl::Status AccountStore::Put(const config::v1::DmAccount& account) {
+  return database_.Transact([&] { return PutInTransaction(account); });
+}
+
+absl::Status AccountStore::PutInTransaction(const config::v1::DmAccount& account) {
+  RETURN_IF_ERROR(CheckAccount(account));
   RETURN_IF_ERROR(
       database_.Execute("INSERT OR REPLACE INTO account (server_id, account) VALUES (?1, ?2)",
                         {account.server_id(), Blob{account.SerializeAsString()}}));
@@ -114,6 +119,10 @@ absl::StatusOr<std::vector<config::v1::DmAccount>> AccountStore::List() {
     }
   }
   return accounts;
+}
+
+absl::Status AccountStore::Remove(const std::string& server_id) {
+  return database_.Execute("DELETE FROM account WHERE server_id = ?1", {server_id});
 }
 
 absl::StatusOr<Nonces> AccountStore::GetNonces(const std::string& server_id) {

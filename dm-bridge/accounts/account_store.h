@@ -26,8 +26,14 @@ class AccountStore {
   // count again. INVALID_ARGUMENT if it is no right account; never quotes a secret.
   absl::Status Import(const std::string& path);
 
+  // Adds an account, or changes it: then its nonces count again. INVALID_ARGUMENT as CheckAccount.
+  absl::Status Put(const config::v1::DmAccount& account);
+
   // All accounts, in order of server id; the secrets are in them.
   absl::StatusOr<std::vector<config::v1::DmAccount>> List();
+
+  // Forgets an account with its nonces. The file it came from counts again when it changes.
+  absl::Status Remove(const std::string& server_id);
 
   absl::StatusOr<Nonces> GetNonces(const std::string& server_id);
   absl::Status SaveNonces(const std::string& server_id, const Nonces& nonces);
@@ -36,7 +42,7 @@ class AccountStore {
   absl::Status SaveProtocolVersion(const std::string& server_id, const std::string& version);
 
  private:
-  absl::Status Save(const config::v1::DmAccount& account);
+  absl::Status PutInTransaction(const config::v1::DmAccount& account);
 
   Database& database_;
 };
