@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "dm-bridge/objects/bootstrap.h"
+#include "dm-bridge/tree/ddf.h"
 #include "dm-bridge/tree/dm_error.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
@@ -70,6 +72,32 @@ grpc::Status DmBridgeService::ListAccounts(grpc::ServerContext* /*context*/,
   for (v1::Account& account : clients_.Describe()) {
     *response->add_accounts() = std::move(account);
   }
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::Bootstrap(grpc::ServerContext* /*context*/,
+                                        const v1::BootstrapRequest* request,
+                                        v1::BootstrapResponse* response) {
+  const absl::StatusOr<std::vector<std::string>> servers =
+      TakeBootstrap(*request, tree_, accounts_);
+  if (!servers.ok()) return ToGrpc(servers.status());
+  for (const std::string& server : *servers) {
+    v1::Account& account = *response->add_accounts();
+    account.set_server_id(server);
+    // Its client may not be there yet: it follows.
+    const absl::StatusOr<config::v1::DmAccount> stored = accounts_.AccountOfServer(server);
+    if (!stored.ok()) continue;
+    account.set_address(stored->address());
+    account.set_client_name(stored->client_name());
+    account.set_protocol_version(stored->protocol_version());
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status DmBridgeService::GetDeviceDescription(
+    grpc::ServerContext* /*context*/, const v1::GetDeviceDescriptionRequest* /*request*/,
+    v1::GetDeviceDescriptionResponse* response) {
+  response->set_ddf(syncml::WriteDdf(DescribeTree(tree_, config_.manufacturer(), config_.model())));
   return grpc::Status::OK;
 }
 

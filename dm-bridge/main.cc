@@ -11,8 +11,11 @@
 #include "absl/strings/str_cat.h"
 #include "dm-bridge/accounts/account_store.h"
 #include "dm-bridge/alerts/alert_relay.h"
+#include "dm-bridge/client/account_follower.h"
 #include "dm-bridge/client/client_set.h"
 #include "dm-bridge/dm_bridge_service.h"
+#include "dm-bridge/objects/account_object.h"
+#include "dm-bridge/objects/account_rights.h"
 #include "dm-bridge/objects/standard_objects.h"
 #include "dm-bridge/objects/virmo.h"
 #include "dm-bridge/transport/notification_gate.h"
@@ -58,9 +61,10 @@ absl::StatusOr<std::unique_ptr<Database>> OpenDatabase(const std::string& direct
   if (chmod(directory.c_str(), 0700) != 0) {
     spdlog::warn("folder may be readable by others path={}", directory);
   }
-  return Database::Open(absl::StrCat(directory, "/dm-bridge.db"),
-                        {AclStore::GetSchema(), AccountStore::GetSchema(),
-                         SettingsStore::GetSchema(), ProvisionStore::GetSchema()});
+  return Database::Open(
+      absl::StrCat(directory, "/dm-bridge.db"),
+      {AclStore::GetSchema(), AccountStore::GetSchema(), SettingsStore::GetSchema(),
+       ProvisionStore::GetSchema(), AccountObject::GetSchema()});
 }
 
 // A wrong account file does not keep the others, or those known already, from working.
@@ -100,12 +104,24 @@ std::string Route(const v1::Alert& alert, const config::v1::DmBridgeConfig& conf
   return clients.First();
 }
 
+// Config/NotifyUser: the local user learns what became of a server's operation, from the log.
+void TellUser(SettingsStore& settings, const v1::OperationEvent& event) {
+  const std::string& server = event.metadata().initiator().server_id();
+  if (!event.done() || server.empty()) return;
+  const auto wanted = settings.Get("NotifyUser", "false");
+  if (!wanted.ok() || *wanted != "true") return;
+  spdlog::info("notice to the user server={} operation={} target={} result={}", server,
+               v1::OperationKind_Name(event.metadata().kind()), event.metadata().target(),
+               event.metadata().result_code());
+}
+
 absl::Status MountAll(const config::v1::DmBridgeConfig& config, AccountStore& accounts,
-                      DeviceView& view, SettingsStore& settings, ProvisionStore& provisions,
-                      Tree& tree) {
+                      AccountObject& account_object, DeviceView& view, SettingsStore& settings,
+                      ProvisionStore& provisions, Tree& tree) {
   tree.Mount(MakeDevInfoObject(config, accounts));
   tree.Mount(MakeDevDetailObject(config));
-  tree.Mount(MakeDmAccObject(accounts));
+  tree.Mount(account_object.MakeObject());
+  tree.Mount(MakeInboxObject());
   tree.Mount(MakeVirmoObject(view, settings, provisions));
   return absl::OkStatus();
 }
@@ -179,7 +195,9 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   AccountStore accounts(*database);
   SettingsStore settings(*database);
   ProvisionStore provisions(*database);
+  AccountObject account_object(*database, accounts, *acls, OwnDeviceUri());
   ImportAccounts(config, accounts, *process);
+  RETURN_IF_ERROR(account_object.Load());
   ASSIGN_OR_RETURN(const Channels channels, MakeChannels(config));
   PromptBoard prompts(config.unattended_prompts());
   TraceFeed trace;
@@ -192,9 +210,10 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
            [&](const v1::OperationEvent& event) {
              const absl::Status stored = provisions.OnOperation(event);
              if (!stored.ok()) spdlog::error("outcome not stored cause=\"{}\"", stored.message());
+             TellUser(settings, event);
            }});
   Tree tree(*acls);
-  RETURN_IF_ERROR(MountAll(config, accounts, view, settings, provisions, tree));
+  RETURN_IF_ERROR(MountAll(config, accounts, account_object, view, settings, provisions, tree));
   AlertRelay alerts(
       channels.alert_emitter,
       {.route =
@@ -204,12 +223,40 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   // Their sessions end before what they use does.
   const absl::Cleanup end_sessions = [&] { clients.Clear(); };
   ASSIGN_OR_RETURN(const auto known, accounts.List());
-  for (const config::v1::DmAccount& account : known) {
-    clients.Add(std::make_unique<DmClient>(
-        account, DmClient::Environment{tree, accounts, alerts, view, prompts, trace, config}));
-  }
+  RETURN_IF_ERROR(ApplyAccountRights(known, settings, *acls));
+  const auto make_client = [&](const config::v1::DmAccount& account) {
+    return std::make_unique<DmClient>(account,
+                                      DmClient::Environment{tree, accounts, alerts, view, prompts,
+                                                            trace, config});
+  };
+  for (const config::v1::DmAccount& account : known) clients.Add(make_client(account));
+  AccountFollower follower(
+      clients, {.settle = [&] { tree.AwaitTurn(); },
+                .make_client =
+                    [&](const config::v1::DmAccount& account) {
+                      const auto all = accounts.List();
+                      const absl::Status applied =
+                          all.ok() ? ApplyAccountRights(*all, settings, *acls) : all.status();
+                      if (!applied.ok())
+                        spdlog::error("rights not given cause=\"{}\"", applied.message());
+                      return make_client(account);
+                    },
+                .on_gone =
+                    [&](const std::string& server_id) {
+                      ForgetAccountRights(server_id, settings).IgnoreError();
+                    }});
+  account_object.SetListener([&](const std::string& server_id, const auto& account) {
+    follower.OnAccount(server_id, account);
+  });
+  const absl::Cleanup stop_following = [&] { account_object.SetListener(nullptr); };
   ASSIGN_OR_RETURN(const Listeners listeners, Listen(config, accounts, clients));
-  DmBridgeService service(clients, tree, view, prompts, trace);
+  DmBridgeService service({.clients = clients,
+                           .tree = tree,
+                           .view = view,
+                           .accounts = account_object,
+                           .prompts = prompts,
+                           .trace = trace,
+                           .config = config});
   process->Register(service);
   process->OnShutdown([&] {
     prompts.Close();

@@ -139,6 +139,10 @@ absl::StatusOr<std::vector<config::v1::DmAccount>> AccountStore::List() {
   return accounts;
 }
 
+absl::Status AccountStore::Remove(const std::string& server_id) {
+  return database_.Execute("DELETE FROM account WHERE server_id = ?1", {server_id});
+}
+
 absl::StatusOr<Nonces> AccountStore::GetNonces(const std::string& server_id) {
   ASSIGN_OR_RETURN(const std::vector<SqlRow> rows,
                    database_.Query("SELECT client_nonce, server_nonce_1, server_nonce_2 "

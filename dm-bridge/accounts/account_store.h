@@ -32,6 +32,9 @@ class AccountStore {
   // All accounts, in order of server id; the secrets are in them.
   absl::StatusOr<std::vector<config::v1::DmAccount>> List();
 
+  // Forgets an account with its nonces. The file it came from counts again when it changes.
+  absl::Status Remove(const std::string& server_id);
+
   absl::StatusOr<Nonces> GetNonces(const std::string& server_id);
   absl::Status SaveNonces(const std::string& server_id, const Nonces& nonces);
 

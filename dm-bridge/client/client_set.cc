@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/client/client_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,6 +24,28 @@ void ClientSet::Clear() {
   // A call of RunSession() may hold one for as long as it waits.
   for (const auto& client : clients) client->Stop();
   // They end outside the lock, for their threads may still ask Has().
+}
+
+bool ClientSet::SetAccount(const config::v1::DmAccount& account) {
+  const absl::StatusOr<std::shared_ptr<DmClient>> client = Find(account.server_id());
+  if (!client.ok()) return false;
+  (*client)->SetAccount(account);
+  return true;
+}
+
+void ClientSet::Retire(const std::string& server_id) {
+  std::shared_ptr<DmClient> retired;
+  {
+    MutexLock lock(mutex_);
+    const auto at = std::find_if(clients_.begin(), clients_.end(), [&](const auto& client) {
+      return client->server_id() == server_id;
+    });
+    if (at == clients_.end()) return;
+    retired = std::move(*at);
+    clients_.erase(at);
+  }
+  retired->Retire();
+  // Waits, outside the lock, for its session to end.
 }
 
 bool ClientSet::Has(const std::string& server_id) const {

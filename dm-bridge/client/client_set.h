@@ -19,6 +19,11 @@ class ClientSet {
   // Ends all sessions.
   void Clear();
 
+  // Gives a server's client its changed account; false if it has none.
+  bool SetAccount(const config::v1::DmAccount& account);
+  // The server is none of ours any more: its client ends with the session that it may be in.
+  void Retire(const std::string& server_id);
+
   bool Has(const std::string& server_id) const;
   // The first by server id; empty if there is none.
   std::string First() const;

@@ -122,6 +122,19 @@ void DmClient::Stop() {
   environment_.prompts.CancelAllOf(server_id_);
 }
 
+void DmClient::SetAccount(config::v1::DmAccount account) {
+  MutexLock lock(mutex_);
+  new_account_ = std::move(account);
+  asked_ = true;
+  changed_.notify_all();
+}
+
+void DmClient::Retire() {
+  MutexLock lock(mutex_);
+  stop_ = true;
+  changed_.notify_all();
+}
+
 void DmClient::OnAlertsPending() {
   MutexLock lock(mutex_);
   alerts_pending_ = true;
@@ -185,6 +198,7 @@ DmClient::Wake DmClient::WaitUntilDue(std::optional<SessionRequest>* notified) {
     lock.WaitFor(changed_, kCoalesce, [&] { return stop_ || asked_ || notified_; });
   }
   if (stop_) return Wake::kStop;
+  if (new_account_) account_ = *std::exchange(new_account_, std::nullopt);
   *notified = std::exchange(notified_, std::nullopt);
   asked_ = false;
   alerts_pending_ = false;

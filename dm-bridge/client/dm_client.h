@@ -55,6 +55,11 @@ class DmClient {
   // Breaks off a session that runs; no more begin, and RunSession() returns.
   void Stop();
 
+  // What the account is from the next session on.
+  void SetAccount(config::v1::DmAccount account);
+  // Begins no session any more; one that runs goes on to its end.
+  void Retire();
+
   const std::string& server_id() const { return server_id_; }
 
   void OnAlertsPending();
@@ -88,6 +93,7 @@ class DmClient {
   PollPlan poll_plan_;
 
   mutable Mutex mutex_;
+  std::optional<config::v1::DmAccount> new_account_ ABSL_GUARDED_BY(mutex_);
   std::condition_variable changed_;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   bool running_ ABSL_GUARDED_BY(mutex_) = false;

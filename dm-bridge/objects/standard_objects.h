@@ -26,7 +26,4 @@ ManagementObject MakeDevInfoObject(const config::v1::DmBridgeConfig& config,
 // `./DevDetail`.
 ManagementObject MakeDevDetailObject(const config::v1::DmBridgeConfig& config);
 
-// `./DMAcc`: the accounts as far as they may be read; never a secret or a nonce.
-ManagementObject MakeDmAccObject(AccountStore& accounts);
-
 }  // namespace virmo::dm_bridge

@@ -156,6 +156,7 @@ std::vector<NodeType> ConfigNodes(SettingsStore& settings) {
   std::vector<NodeType> nodes = {{.path = "Config"}};
   nodes.push_back(std::move(timeout));
   nodes.push_back(ConfigLeaf(settings, "AlertServer", Format::kChr, ""));
+  nodes.push_back(ConfigLeaf(settings, "NotifyUser", Format::kBool, "false"));
   return nodes;
 }
 

@@ -2,7 +2,6 @@
 #include "dm-bridge/objects/virmo.h"
 
 #include "dm-bridge/objects/request_id.h"
-#include "dm-bridge/objects/standard_objects.h"
 #include "dm-bridge/testing/fake_device.h"
 #include "dm-bridge/testing/test_tree.h"
 #include "gmock/gmock.h"
@@ -366,34 +365,6 @@ TEST_F(VirmoTest, ProvisioningRequestsAreBoundedAndTheOldestThatEndedGoesFirst) 
   ASSERT_TRUE(provisions_.SetRecord("r7", {.status = ProvisionStatus::kProvisioned}).ok());
   EXPECT_EQ(Add("./VirMO/Provision/more/PkgID", "x"), "200");
   EXPECT_EQ(Get("./VirMO/Provision/r7"), "!404");
-}
-
-TEST_F(VirmoTest, SecretsOfAccountsAreNotReadable) {
-  AccountStore accounts(*database_);
-  const std::string file = folder_ / "account.textproto";
-  FILE* out = fopen(file.c_str(), "w");
-  fputs(
-      "server_id: 'srv' address: 'https://a/dm' device_uri: 'urn:x' client_name: 'me' "
-      "client_secret: 'hush' server_name: 'srv' server_secret: 'hush2'",
-      out);
-  fclose(out);
-  ASSERT_TRUE(accounts.Import(file).ok());
-  config::v1::DmBridgeConfig config;
-  config.set_manufacturer("Example");
-  tree_.Mount(MakeDmAccObject(accounts));
-  tree_.Mount(MakeDevInfoObject(config, accounts));
-  tree_.Mount(MakeDevDetailObject(config));
-  EXPECT_EQ(Get("./DMAcc/srv/ServerID"), "srv");
-  EXPECT_EQ(Get("./DMAcc/srv/AppAuth/cl/AAuthName"), "me");
-  EXPECT_EQ(Get("./DMAcc/srv/AppAuth/cl/AAuthSecret"), "!405");
-  EXPECT_EQ(Get("./DMAcc/srv/AppAuth/sv/AAuthData"), "!405");
-  EXPECT_EQ(Get("./DevInfo/DevId"), "urn:x");
-  EXPECT_EQ(Get("./DevInfo/Man"), "Example");
-  EXPECT_EQ(Get("./DevDetail/URI/MaxSegLen"), "64");
-  EXPECT_EQ(Get("./DevDetail/LrgObj"), "true");
-  for (const auto& value : *tree_.Get(TestTree::Request("./DMAcc?list=StructData"))) {
-    EXPECT_THAT(value.value.value_or(""), ::testing::Not(HasSubstr("hush")));
-  }
 }
 
 TEST(RequestIdTest, DependsOnServerUriCorrelatorAndArgument) {

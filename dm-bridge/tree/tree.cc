@@ -123,16 +123,18 @@ absl::Status Tree::Locate(Found& found) const {
   bool exists = true;
   for (const std::string& segment : found.uri.segments) {
     const Kind* below = found.kinds.back()->Below(segment);
-    if (below == nullptr) return absl::OkStatus();
+    if (below == nullptr) break;
     if (below == found.kinds.back()->wildcard.get()) {
       found.call.names.push_back(syncml::UnescapeSegment(segment));
     }
     found.kinds.push_back(below);
     if (exists && below->type.present) {
+      found.call.uri = found.PathOf(found.kinds.size());
       ASSIGN_OR_RETURN(exists, below->type.present(found.call));
     }
     if (exists) ++found.existing;
   }
+  found.call.uri = found.uri.Path();
   return absl::OkStatus();
 }
 

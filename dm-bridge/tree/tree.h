@@ -95,6 +95,9 @@ class Tree {
   // a service that must be asked does not answer.
   absl::Status FinishRollBack() const;
 
+  // Waits until the change that runs, an Atomic as a whole, has ended.
+  void AwaitTurn() const { const MutexLock turn(turn_); }
+
   // Every kind of node that is mounted, parents first, with its path in the tree (`VirMO/VMs/*`).
   std::vector<std::pair<std::string, const NodeType*>> Kinds() const;
 

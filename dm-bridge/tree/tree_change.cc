@@ -161,7 +161,8 @@ absl::Status Tree::DoAdd(const NodeRequest& request) {
                      absl::StrCat("nothing can be added to ", there), there);
   }
   if (!found.known() || !found.kind().type.add) {
-    return DmErrorAt(StatusCode::kNotFound, "the tree has no place for such a node",
+    return DmErrorAt(StatusCode::kNotFound,
+                     absl::StrCat("the tree has no place for ", found.uri.Path()),
                      found.PathOf(found.existing));
   }
   const NodeType& type = found.kind().type;

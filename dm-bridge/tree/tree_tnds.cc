@@ -221,10 +221,9 @@ absl::StatusOr<std::vector<Change>> Tree::ChangesFor(const Entry& entry,
       changes.push_back({.kind = Change::Kind::kAdd, .request = request});
     }
   } else if (leaf && request.data) {
-    // What the device makes itself may be in the document as it is.
-    const bool made_by_device = !found.kind().type.write && found.kind().type.read;
-    absl::StatusOr<std::string> now = made_by_device ? ReadLeaf(found) : "";
-    const bool as_it_is = made_by_device && now.ok() && *now == *request.data;
+    // What is so already is not written: the device may have made it, and nobody can.
+    const absl::StatusOr<std::string> now = ReadLeaf(found);
+    const bool as_it_is = found.kind().type.read && now.ok() && *now == *request.data;
     const bool operation = found.kind().type.format == Format::kNull;
     if (!as_it_is && !operation) {
       changes.push_back({.kind = Change::Kind::kReplace, .request = request});

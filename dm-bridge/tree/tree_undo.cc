@@ -84,7 +84,9 @@ absl::Status Tree::CheckReversible(const Change& change) const {
   }
   if (change.kind == Change::Kind::kDelete && type.remove && (type.access & kDelete) != 0) {
     const bool remakeable = (type.save && type.restore) || (type.add && IsRemakeable(found.kind()));
-    if (!remakeable) return Irreversible(absl::StrCat("the deletion of ", found.uri.Path()));
+    if (!remakeable || type.irreversible) {
+      return Irreversible(absl::StrCat("the deletion of ", found.uri.Path()));
+    }
   }
   return absl::OkStatus();
 }

@@ -33,6 +33,8 @@ absl::StatusOr<std::string> LocalVmName(const Peer& controller, const std::strin
 // The device's own processes.
 const std::vector<std::string>& LocalProcesses();
 
+absl::Status LocalBootstrap(Context& context, const Arguments& arguments);
+absl::Status LocalDescription(Context& context, const Arguments& arguments);
 absl::Status LocalConsole(Context& context, const Arguments& arguments);
 absl::Status LocalStatus(Context& context, const Arguments& arguments);
 absl::Status LocalLogLevel(Context& context, const Arguments& arguments);
