@@ -225,9 +225,8 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   ASSIGN_OR_RETURN(const auto known, accounts.List());
   RETURN_IF_ERROR(ApplyAccountRights(known, settings, *acls));
   const auto make_client = [&](const config::v1::DmAccount& account) {
-    return std::make_unique<DmClient>(account,
-                                      DmClient::Environment{tree, accounts, alerts, view, prompts,
-                                                            trace, config});
+    return std::make_unique<DmClient>(
+        account, DmClient::Environment{tree, accounts, alerts, view, prompts, trace, config});
   };
   for (const config::v1::DmAccount& account : known) clients.Add(make_client(account));
   AccountFollower follower(

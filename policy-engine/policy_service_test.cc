@@ -173,13 +173,6 @@ TEST_F(PolicyServiceTest, ListsPoliciesInPagesAndGetsOne) {
             v1::ErrorInfo::REASON_VM_NOT_FOUND);
 }
 
-TEST_F(PolicyServiceTest, SaysThatWhatIsNotBuiltIsUnimplemented) {
-  grpc::ClientContext context;
-  Operation operation;
-  EXPECT_EQ(stub_->TransferResources(&context, {}, &operation).error_code(),
-            grpc::StatusCode::UNIMPLEMENTED);
-}
-
 // A controller starts the virtual machine again and again while an admin locks it. Whatever the
 // order: once Lock has returned, no admission succeeds, and one that was given before it names an
 // older version, by which the controller knows that it was overtaken.

@@ -19,6 +19,9 @@ namespace {
 
 using v1::VirtualMachine;
 
+// A record that changes more often than this is looked at again at its next event.
+constexpr int kLooks = 5;
+
 bool IsMissing(const absl::StatusOr<Domain>& domain) {
   return ReasonOf(domain.status()) == v1::ErrorInfo::REASON_VM_NOT_FOUND;
 }
@@ -90,8 +93,12 @@ Reconciler::Reconciler(Database& database, Machines& machines, Hypervisor& hyper
       consoles_(consoles),
       enforce_(std::move(enforce)) {}
 
+// What was seen while an operation ended may be older than what the operation left: look again.
 void Reconciler::Observe(const std::string& id) {
-  if (machines_.store().Get(id).ok()) Compare(id, hypervisor_.Get(id));
+  for (int i = 0; i < kLooks; ++i) {
+    const absl::StatusOr<MachineRecord> before = machines_.store().Get(id);
+    if (!before.ok() || Compare(*before, hypervisor_.Get(id))) return;
+  }
 }
 
 void Reconciler::ObserveAll() {
@@ -108,23 +115,28 @@ void Reconciler::ObserveAll() {
   }
 }
 
-void Reconciler::Compare(const std::string& id, const absl::StatusOr<Domain>& domain) {
-  if (!domain.ok() && !IsMissing(domain)) return;  // Unknown is not gone.
+bool Reconciler::Compare(const MachineRecord& before, const absl::StatusOr<Domain>& domain) {
+  const std::string& id = before.id;
+  if (!domain.ok() && !IsMissing(domain)) return true;  // Unknown is not gone.
   if (domain.ok()) {
     machines_.SetDomain(*domain);
     IsStarted(*domain) ? consoles_.Attach(id) : consoles_.Detach(id);
   } else {
     machines_.ForgetDomain(id);
   }
-  const absl::Status status = database_.Transact([&] { return Settle(id, domain); });
+  const absl::Status status = database_.Transact([&] { return Settle(before, domain); });
+  if (absl::IsAborted(status)) return false;
   if (!status.ok()) spdlog::warn("could not settle vm={} cause=\"{}\"", id, status.message());
   const auto policy = machines_.store().GetPolicy(id);
   if (policy.ok() && IsLocked(*policy)) enforce_(id);
+  return true;
 }
 
-absl::Status Reconciler::Settle(const std::string& id, const absl::StatusOr<Domain>& domain) {
+absl::Status Reconciler::Settle(const MachineRecord& before, const absl::StatusOr<Domain>& domain) {
+  const std::string& id = before.id;
   ASSIGN_OR_RETURN(const MachineRecord record, machines_.store().Get(id));
   if (!record.vm.current_operation().empty()) return absl::OkStatus();  // Its business.
+  if (record.vm.etag() != before.vm.etag()) return absl::AbortedError("changed meanwhile");
   std::string detail;
   const VirtualMachine::State state = SettledState(record, domain, &detail);
   RETURN_IF_ERROR(machines_.Change(id, [&](MachineRecord& changed) {

@@ -28,8 +28,9 @@ class Reconciler {
   void ObserveAll();
 
  private:
-  void Compare(const std::string& id, const absl::StatusOr<Domain>& domain);
-  absl::Status Settle(const std::string& id, const absl::StatusOr<Domain>& domain);
+  // False if the record changed after it was read: what was seen may be older.
+  bool Compare(const MachineRecord& before, const absl::StatusOr<Domain>& domain);
+  absl::Status Settle(const MachineRecord& before, const absl::StatusOr<Domain>& domain);
   absl::Status TellOfChange(const v1::VirtualMachine& vm, v1::VirtualMachine::State before);
   void AdoptUnknown(const Domain& domain);
 

@@ -108,7 +108,7 @@ NodeType ValidUntilLeaf(DeviceView& view) {
         absl::Time time;
         std::string error;
         if (text.empty()) return absl::OkStatus();  // No end.
-        if (!absl::ParseTime("%Y%m%dT%H%M%SZ", text, absl::UTCTimeZone(), &time, &error)) {
+        if (!absl::ParseTime("%E4Y%m%dT%H%M%SZ", text, absl::UTCTimeZone(), &time, &error)) {
           return DmError(syncml::StatusCode::kBadRequest, "ValidUntil is like 20250101T120000Z");
         }
         *grant.mutable_valid_until() = ToTimestamp(time);

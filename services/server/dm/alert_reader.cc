@@ -44,7 +44,7 @@ ReadAlert ReadGenericAlert(const std::string& device, const std::string& fallbac
     alert.set_detail(result->detail.substr(0, kMaxText));
     alert.set_identifier(result->identifier.substr(0, kMaxText));
     absl::Time time;
-    if (absl::ParseTime("%Y%m%dT%H%M%SZ", result->time, &time, nullptr)) {
+    if (absl::ParseTime("%E4Y%m%dT%H%M%SZ", result->time, &time, nullptr)) {
       *alert.mutable_event_time() = ToTimestamp(time);
     }
     read.alert_id = AlertId(device, fallback_key, received, result->alert_id);
