@@ -33,23 +33,14 @@ constexpr char kEnd[] = "<!-- end of nodes -->";
 // The nodes of the VirMO tree profile that are not mounted are listed too, with `no`. A group
 // stands for all below it.
 const std::set<std::string>& Profile() {
-  static const std::set<std::string> profile = {"VirMO/Host/MaxVMs",
-                                                "VirMO/Ext",
-                                                "VirMO/DataSharing/Default",
-                                                "VirMO/Provision/*/PkgData",
-                                                "VirMO/Provision/*/Ext",
-                                                "VirMO/VMs/*/Operations/Ext",
-                                                "VirMO/VMs/*/Ext",
-                                                "VirMO/VMs/*/Resources/Network",
-                                                "VirMO/VMs/*/Peripherals",
-                                                "VirMO/VMs/*/DataSharing",
-                                                "VirMO/VMs/*/Lock/UserUnlock",
-                                                "VirMO/VMs/*/Policy",
-                                                "VirMO/VMs/*/Firmware",
-                                                "VirMO/VMs/*/MOs",
-                                                "VirMO/VMs/*/GuestDM",
-                                                "VirMO/Transfers",
-                                                "VirMO/Fanout"};
+  static const std::set<std::string> profile = {
+      "VirMO/Host/MaxVMs",         "VirMO/Ext",
+      "VirMO/DataSharing/Default", "VirMO/Provision/*/PkgData",
+      "VirMO/Provision/*/Ext",     "VirMO/VMs/*/Operations/Ext",
+      "VirMO/VMs/*/Ext",           "VirMO/VMs/*/Resources/Network",
+      "VirMO/VMs/*/Peripherals",   "VirMO/VMs/*/DataSharing",
+      "VirMO/VMs/*/Firmware",      "VirMO/VMs/*/MOs",
+      "VirMO/VMs/*/GuestDM",       "VirMO/Fanout"};
   return profile;
 }
 
@@ -76,11 +67,12 @@ class ConformanceTest : public ::testing::Test {
       : database_(*Database::Open(
             folder_ / "test.db",
             {AclStore::GetSchema(), AccountStore::GetSchema(), SettingsStore::GetSchema(),
-             ProvisionStore::GetSchema(), AccountObject::GetSchema()})),
+             ProvisionStore::GetSchema(), TransferStore::GetSchema(), AccountObject::GetSchema()})),
         acls_(*AclStore::Open(*database_)),
         accounts_(*database_),
         settings_(*database_),
         provisions_(*database_),
+        transfers_(*database_),
         object_(*database_, accounts_, *acls_, "urn:own"),
         channel_(grpc::CreateChannel(absl::StrCat("unix:", folder_ / "none.sock"),
                                      grpc::InsecureChannelCredentials())),
@@ -92,7 +84,7 @@ class ConformanceTest : public ::testing::Test {
     tree_.Mount(MakeDevDetailObject({}));
     tree_.Mount(object_.MakeObject());
     tree_.Mount(MakeInboxObject());
-    tree_.Mount(MakeVirmoObject(view_, settings_, provisions_));
+    tree_.Mount(MakeVirmoObject(view_, settings_, provisions_, transfers_));
   }
 
   std::string NodeTable() {
@@ -115,6 +107,7 @@ class ConformanceTest : public ::testing::Test {
   AccountStore accounts_;
   SettingsStore settings_;
   ProvisionStore provisions_;
+  TransferStore transfers_;
   AccountObject object_;
   std::shared_ptr<grpc::Channel> channel_;
   DeviceView view_;

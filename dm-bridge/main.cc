@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<Database>> OpenDatabase(const std::string& direct
   return Database::Open(
       absl::StrCat(directory, "/dm-bridge.db"),
       {AclStore::GetSchema(), AccountStore::GetSchema(), SettingsStore::GetSchema(),
-       ProvisionStore::GetSchema(), AccountObject::GetSchema()});
+       ProvisionStore::GetSchema(), TransferStore::GetSchema(), AccountObject::GetSchema()});
 }
 
 // A wrong account file does not keep the others, or those known already, from working.
@@ -117,12 +117,12 @@ void TellUser(SettingsStore& settings, const v1::OperationEvent& event) {
 
 absl::Status MountAll(const config::v1::DmBridgeConfig& config, AccountStore& accounts,
                       AccountObject& account_object, DeviceView& view, SettingsStore& settings,
-                      ProvisionStore& provisions, Tree& tree) {
+                      ProvisionStore& provisions, TransferStore& transfers, Tree& tree) {
   tree.Mount(MakeDevInfoObject(config, accounts));
   tree.Mount(MakeDevDetailObject(config));
   tree.Mount(account_object.MakeObject());
   tree.Mount(MakeInboxObject());
-  tree.Mount(MakeVirmoObject(view, settings, provisions));
+  tree.Mount(MakeVirmoObject(view, settings, provisions, transfers));
   return absl::OkStatus();
 }
 
@@ -195,6 +195,7 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
   AccountStore accounts(*database);
   SettingsStore settings(*database);
   ProvisionStore provisions(*database);
+  TransferStore transfers(*database);
   AccountObject account_object(*database, accounts, *acls, OwnDeviceUri());
   ImportAccounts(config, accounts, *process);
   RETURN_IF_ERROR(account_object.Load());
@@ -213,7 +214,8 @@ absl::Status Run(const config::v1::DmBridgeConfig& config) {
              TellUser(settings, event);
            }});
   Tree tree(*acls);
-  RETURN_IF_ERROR(MountAll(config, accounts, account_object, view, settings, provisions, tree));
+  RETURN_IF_ERROR(
+      MountAll(config, accounts, account_object, view, settings, provisions, transfers, tree));
   AlertRelay alerts(
       channels.alert_emitter,
       {.route =

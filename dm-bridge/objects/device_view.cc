@@ -34,6 +34,7 @@ DeviceView::DeviceView(std::shared_ptr<grpc::Channel> controller,
     : machines_(v1::VirtualMachineService::NewStub(controller)),
       policies_(v1::PolicyService::NewStub(policy)),
       operations_(google::longrunning::Operations::NewStub(controller)),
+      policy_operations_(google::longrunning::Operations::NewStub(policy)),
       callbacks_(std::move(callbacks)),
       machine_snapshot_("vm-controller"),
       policy_snapshot_("policy-engine") {

@@ -67,7 +67,8 @@ class DeviceView {
 
   v1::VirtualMachineService::Stub& machines() { return *machines_; }
   v1::PolicyService::Stub& policies() { return *policies_; }
-  google::longrunning::Operations::Stub& operations() { return *operations_; }
+  google::longrunning::Operations::Stub& operations() { return *operations_; }  // Of vm-controller.
+  google::longrunning::Operations::Stub& policy_operations() { return *policy_operations_; }
 
  private:
   template <typename Resource>
@@ -84,6 +85,7 @@ class DeviceView {
   const std::unique_ptr<v1::VirtualMachineService::Stub> machines_;
   const std::unique_ptr<v1::PolicyService::Stub> policies_;
   const std::unique_ptr<google::longrunning::Operations::Stub> operations_;
+  const std::unique_ptr<google::longrunning::Operations::Stub> policy_operations_;
   const Callbacks callbacks_;
   Snapshot<v1::VirtualMachine> machine_snapshot_;
   Snapshot<v1::PolicyStatus> policy_snapshot_;

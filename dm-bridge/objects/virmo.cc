@@ -161,12 +161,13 @@ std::vector<NodeType> ConfigNodes(SettingsStore& settings) {
 }
 
 ManagementObject MakeVirmoObject(DeviceView& view, SettingsStore& settings,
-                                 ProvisionStore& provisions) {
+                                 ProvisionStore& provisions, TransferStore& transfers) {
   ManagementObject object{.root = "VirMO", .nodes = {}};
   object.nodes.push_back({.path = "", .type = "urn:oma:mo:oma-virmo:1.0"});
   Append(HostNodes(view), object.nodes);
   Append(ConfigNodes(settings), object.nodes);
   Append(ProvisionNodes(view, provisions), object.nodes);
+  Append(TransferNodes(view, transfers), object.nodes);
   Append(MachineNodes(view), object.nodes);
   Append(MachineOperationNodes(view, settings), object.nodes);
   Append(MachineResourceNodes(view), object.nodes);

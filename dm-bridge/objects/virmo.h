@@ -6,6 +6,7 @@
 #include "dm-bridge/objects/device_view.h"
 #include "dm-bridge/objects/provision.h"
 #include "dm-bridge/objects/settings.h"
+#include "dm-bridge/objects/transfers.h"
 #include "dm-bridge/tree/node.h"
 
 // The Virtualization Management Object (`urn:oma:mo:oma-virmo:1.0`), table by table. What is
@@ -15,7 +16,7 @@ namespace virmo::dm_bridge {
 // The whole object, mounted at `./VirMO`. Its handlers use what is given for as long as the tree
 // is used.
 ManagementObject MakeVirmoObject(DeviceView& view, SettingsStore& settings,
-                                 ProvisionStore& provisions);
+                                 ProvisionStore& provisions, TransferStore& transfers);
 
 // Its parts; paths are relative to `./VirMO`.
 std::vector<NodeType> HostNodes(DeviceView& view);
@@ -26,6 +27,7 @@ std::vector<NodeType> MachineResourceNodes(DeviceView& view);
 std::vector<NodeType> MachineLockNodes(DeviceView& view);
 std::vector<NodeType> MachineUserUnlockNodes(DeviceView& view);
 std::vector<NodeType> ProvisionNodes(DeviceView& view, ProvisionStore& provisions);
+std::vector<NodeType> TransferNodes(DeviceView& view, TransferStore& transfers);
 
 // A leaf of a virtual machine (`VMs/*/…`) whose value is a function of what vm-controller tells.
 NodeType MachineLeaf(DeviceView& view, std::string path, Format format,

@@ -6,6 +6,7 @@
 #include "dm-bridge/testing/test_tree.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/runtime/resource_name.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 constexpr char kRoot[] = "./VirMO/VMs/3b6f9c4e-8a51-4c51-9d3c-3c0a2f7d1e10";
 constexpr char kOtherVm[] = "7d1e103b-8a51-4c51-9d3c-3c0a2f7d1e10";
@@ -40,6 +42,7 @@ class VirmoTest : public ::testing::Test {
         acls_(*AclStore::Open(*database_)),
         settings_(*database_),
         provisions_(*database_),
+        transfers_(*database_),
         tree_(*acls_) {
     const std::string address = absl::StrCat("unix:", folder_ / "d.sock");
     device_ = std::make_unique<FakeDevice>(address);
@@ -53,7 +56,7 @@ class VirmoTest : public ::testing::Test {
                                   [this](const v1::OperationEvent& event) {
                                     EXPECT_TRUE(provisions_.OnOperation(event).ok());
                                   }});
-    tree_.Mount(MakeVirmoObject(*view_, settings_, provisions_));
+    tree_.Mount(MakeVirmoObject(*view_, settings_, provisions_, transfers_));
     EXPECT_TRUE(Eventually(
         [&] { return Get("./VirMO/VMs") != "!503" && Get(Of("Lock/State")) != "!503"; }));
   }
@@ -100,6 +103,7 @@ class VirmoTest : public ::testing::Test {
   std::unique_ptr<AclStore> acls_;
   SettingsStore settings_;
   ProvisionStore provisions_;
+  TransferStore transfers_;
   Tree tree_;
   std::unique_ptr<FakeDevice> device_;
   std::unique_ptr<DeviceView> view_;
@@ -365,6 +369,47 @@ TEST_F(VirmoTest, ProvisioningRequestsAreBoundedAndTheOldestThatEndedGoesFirst) 
   ASSERT_TRUE(provisions_.SetRecord("r7", {.status = ProvisionStatus::kProvisioned}).ok());
   EXPECT_EQ(Add("./VirMO/Provision/more/PkgID", "x"), "200");
   EXPECT_EQ(Get("./VirMO/Provision/r7"), "!404");
+}
+
+TEST_F(VirmoTest, ATransferIsMadeCarriedOutAndFollowed) {
+  const std::string node = "./VirMO/Transfers/t/";
+  ASSERT_EQ(Add(node + "From", kVm), "200");
+  EXPECT_THAT(Exec(node + "Operations/Execute"), StartsWith("412 "));
+  EXPECT_THAT(Add(node + "To", "nobody"), StartsWith("400 "));
+  ASSERT_EQ(Add(node + "To", kOtherVm), "200");
+  ASSERT_EQ(Add(node + "RAM", "128"), "200");
+  EXPECT_EQ(Get(node + "Status"), "10");
+  EXPECT_EQ(Get(node + "NetIn"), "!404");
+
+  EXPECT_EQ(Exec(node + "Operations/Execute"), "202");
+  EXPECT_EQ(Get(node + "Status"), "20");
+  EXPECT_EQ(Exec(node + "Operations/Execute"), "202");  // The same command again.
+  EXPECT_THAT(Exec(node + "Operations/Execute", "", "c2"), StartsWith("403 "));
+  EXPECT_THAT(Replace(node + "RAM", "256"), StartsWith("403 "));
+  EXPECT_THAT(Code(tree_.Delete(TestTree::Request("./VirMO/Transfers/t"))), StartsWith("403 "));
+
+  const v1::TransferResourcesRequest sent = device_->policies.transfers().front();
+  EXPECT_EQ(sent.transfer().from(), VirtualMachineName(kVm));
+  EXPECT_EQ(sent.transfer().to(), VirtualMachineName(kOtherVm));
+  EXPECT_EQ(sent.transfer().memory_mib(), 128);
+  EXPECT_EQ(sent.initiator().uri(), node + "Operations/Execute");
+  google::longrunning::Operation ended;
+  ended.set_name(absl::StrCat("operations/", sent.request_id()));
+  ended.set_done(true);
+  device_->controller.PutOperation(ended);
+  EXPECT_EQ(Get(node + "Status"), "30");
+  EXPECT_EQ(Code(tree_.Delete(TestTree::Request("./VirMO/Transfers/t"))), "200");
+}
+
+TEST_F(VirmoTest, ARefusedTransferMayBeMendedAndTriedAgain) {
+  const std::string node = "./VirMO/Transfers/t/";
+  ASSERT_EQ(Add(node + "From", kVm), "200");
+  ASSERT_EQ(Add(node + "To", kOtherVm), "200");
+  ASSERT_EQ(Add(node + "RAM", "2000"), "200");
+  EXPECT_THAT(Exec(node + "Operations/Execute"), StartsWith("420 1422"));
+  EXPECT_EQ(Get(node + "Status"), "10");
+  ASSERT_EQ(Replace(node + "RAM", "100"), "200");
+  EXPECT_EQ(Exec(node + "Operations/Execute"), "202");
 }
 
 TEST(RequestIdTest, DependsOnServerUriCorrelatorAndArgument) {

@@ -71,6 +71,11 @@ void FakeController::OnBegin(std::function<void()> hook) {
   on_begin_ = std::move(hook);
 }
 
+void FakeController::PutOperation(const Operation& operation) {
+  MutexLock lock(mutex_);
+  operations_[operation.name()] = operation;
+}
+
 void FakeController::Finish(const std::string& request_id, int result_code) {
   v1::OperationEvent event;
   {
@@ -261,6 +266,7 @@ grpc::Status FakeController::GetOperation(grpc::ServerContext*,
 }
 
 FakeDevice::FakeDevice(const std::string& address) {
+  policies.on_transfer = [this](const Operation& begun) { controller.PutOperation(begun); };
   grpc::ServerBuilder builder;
   builder.RegisterService(static_cast<v1::VirtualMachineService::Service*>(&controller));
   builder.RegisterService(static_cast<google::longrunning::Operations::Service*>(&controller));

@@ -40,6 +40,8 @@ class FakeController : public v1::VirtualMachineService::Service,
   void AnswerDone();
   void AnswerRunning();
   void AnswerError(const absl::Status& error);
+  // An operation of another service: one server answers for all.
+  void PutOperation(const google::longrunning::Operation& operation);
   // Called as an operation begins, before it is recorded.
   void OnBegin(std::function<void()> hook);
   // Ends a running operation.
@@ -99,6 +101,9 @@ class FakePolicyEngine : public v1::PolicyService::Service {
   std::vector<v1::SetAllocationsRequest> set_allocations();
   std::vector<v1::LockVirtualMachineRequest> locks();
   std::vector<std::string> secrets();  // Of the user, as set.
+  std::vector<v1::TransferResourcesRequest> transfers();
+  // Told of each transfer that is begun. Set before the server runs.
+  std::function<void(const google::longrunning::Operation&)> on_transfer;
 
   grpc::Status GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest*,
                          v1::PolicyStatus*) override;
@@ -115,9 +120,12 @@ class FakePolicyEngine : public v1::PolicyService::Service {
                                   google::longrunning::Operation*) override;
   grpc::Status UpdateLockSettings(grpc::ServerContext*, const v1::UpdateLockSettingsRequest*,
                                   v1::PolicyStatus*) override;
+  grpc::Status TransferResources(grpc::ServerContext*, const v1::TransferResourcesRequest*,
+                                 google::longrunning::Operation*) override;
 
  private:
   Mutex mutex_;
+  std::vector<v1::TransferResourcesRequest> transfers_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, v1::PolicyStatus> policies_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::SetAllocationsRequest> set_allocations_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::LockVirtualMachineRequest> locks_ ABSL_GUARDED_BY(mutex_);

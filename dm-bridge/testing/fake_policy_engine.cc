@@ -133,4 +133,25 @@ grpc::Status FakePolicyEngine::UpdateLockSettings(grpc::ServerContext*,
   return grpc::Status::OK;
 }
 
+std::vector<v1::TransferResourcesRequest> FakePolicyEngine::transfers() {
+  MutexLock lock(mutex_);
+  return transfers_;
+}
+
+grpc::Status FakePolicyEngine::TransferResources(grpc::ServerContext*,
+                                                 const v1::TransferResourcesRequest* request,
+                                                 Operation* operation) {
+  MutexLock lock(mutex_);
+  if (request->transfer().memory_mib() > 1000) {
+    return ToGrpc(Error(v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES, "it has not so much"));
+  }
+  operation->set_name(absl::StrCat("operations/", request->request_id()));
+  v1::OperationMetadata metadata;
+  metadata.set_alert_id("alert");
+  operation->mutable_metadata()->PackFrom(metadata);
+  transfers_.push_back(*request);
+  on_transfer(*operation);
+  return grpc::Status::OK;
+}
+
 }  // namespace virmo::dm_bridge

@@ -14,6 +14,7 @@
 #include "dm-bridge/accounts/account_store.h"
 #include "dm-bridge/objects/provision.h"
 #include "dm-bridge/objects/settings.h"
+#include "dm-bridge/objects/transfers.h"
 #include "dm-bridge/tree/dm_error.h"
 #include "dm-bridge/tree/tree.h"
 #include "services/runtime/status_macros.h"
@@ -40,9 +41,10 @@ class TempFolder {
 };
 
 inline std::unique_ptr<Database> OpenTestDatabase(const TempFolder& folder) {
-  return *Database::Open(folder / "test.db",
-                         {AclStore::GetSchema(), AccountStore::GetSchema(),
-                          SettingsStore::GetSchema(), ProvisionStore::GetSchema()});
+  return *Database::Open(
+      folder / "test.db",
+      {AclStore::GetSchema(), AccountStore::GetSchema(), SettingsStore::GetSchema(),
+       ProvisionStore::GetSchema(), TransferStore::GetSchema()});
 }
 
 // A tree with one small object, `./T`, over a map: an int, a bool, octets, a secret, a read-only
