@@ -64,6 +64,8 @@ struct CheckOptions {
   std::string anchors;
   // Whether referenced files that are not there are a fault, also if none is (a descriptor alone).
   bool whole = false;
+  // Whether every file has to be in a manifest, by SHA-256 or SHA-512.
+  bool demand_manifest = false;
 };
 
 // Checks the package against its descriptor and manifest: references are there and have their

@@ -36,6 +36,7 @@ class Check {
              absl::string_view what) {
     findings_.AddFault(FaultKind::kInvalid, {file, line, element}, what);
   }
+  bool Demands() const { return options_.demand_manifest || !options_.anchors.empty(); }
   // `x.mf` and `x.cert` of `x.ovf`.
   std::string Beside(absl::string_view extension) const {
     const std::string& name = package_.descriptor_name();
@@ -98,10 +99,10 @@ void Check::CheckListed(const std::vector<ManifestEntry>& entries, const std::st
   }
   for (const std::string& name : wanted) {
     if (listed.count(name) > 0) continue;
-    if (options_.anchors.empty()) {
-      findings_.AddWarning({manifest, 0, name}, "is not in the manifest");
+    if (Demands()) {
+      Fault(manifest, 0, name, "is not in the manifest, which has to cover it");
     } else {
-      Fault(manifest, 0, name, "is not in the manifest, so the signature does not cover it");
+      findings_.AddWarning({manifest, 0, name}, "is not in the manifest");
     }
   }
 }
@@ -124,6 +125,7 @@ void Check::CheckManifest() {
   const std::optional<std::string> manifest = package_.Load(name);
   if (!manifest) {
     if (!options_.anchors.empty()) Fault(name, 0, "", "the package is not signed, but has to be");
+    if (options_.demand_manifest) Fault(name, 0, "", "there is no manifest, but there has to be");
     if (complete_) findings_.AddWarning({name, 0, ""}, "there is no manifest: nothing is verified");
     if (package_.Load(Beside(".cert")))
       Fault(Beside(".cert"), 0, "", "signs a manifest that is not there");
@@ -131,8 +133,8 @@ void Check::CheckManifest() {
   }
   const std::vector<ManifestEntry> entries = ReadManifest(*manifest, name, findings_);
   for (const ManifestEntry& entry : entries) {
-    if (!options_.anchors.empty() && entry.algorithm == "SHA1") {
-      Fault(name, entry.line, entry.name, "a signature over SHA-1 digests is not accepted");
+    if (Demands() && entry.algorithm == "SHA1") {
+      Fault(name, entry.line, entry.name, "a SHA-1 digest does not protect it");
     }
     CheckEntry(entry, name);
   }
