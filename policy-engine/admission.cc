@@ -86,6 +86,7 @@ absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::Admi
                     (item && item->current_operation() == request.operation());
   // What is locked meanwhile may be made to the end; it cannot be started.
   if (same) {
+    RETURN_IF_ERROR(Amend(*record, request));
     if (!record->status.policy().lock().locked()) {
       RETURN_IF_ERROR(keys_.Grant(*record, request.operation()));
     }
@@ -98,6 +99,25 @@ absl::StatusOr<Record> Admission::AdmitNew(const std::string& id, const v1::Admi
   }
   RETURN_IF_ERROR(store_.Remove(*record));  // Its operation came to nothing.
   return MakeRecord(id, request, source);
+}
+
+// What a package asks for is known only when it was fetched: the operation that makes the virtual
+// machine may then ask anew, as long as nobody else decided about it.
+absl::Status Admission::Amend(Record& record, const v1::AdmitRequest& request) {
+  v1::EffectivePolicy& policy = *record.status.mutable_policy();
+  ASSIGN_OR_RETURN(const int64_t removed_version, store_.RemovedVersion(record.id));
+  if (record.created_by != request.operation() || policy.version() != removed_version + 1) {
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckAllocations(request.allocations()));
+  v1::EffectivePolicy amended = policy;
+  MergeAllocations(request.allocations(), *amended.mutable_allocations());
+  if (amended.SerializeAsString() == policy.SerializeAsString()) return absl::OkStatus();
+  RETURN_IF_ERROR(pools_.CheckBounds(amended.allocations()));
+  amended.set_version(policy.version() + 1);
+  *amended.mutable_update_time() = ToTimestamp(clock_());
+  policy = amended;
+  return store_.Save(record);
 }
 
 absl::StatusOr<Record> Admission::MakeRecord(const std::string& id, const v1::AdmitRequest& request,

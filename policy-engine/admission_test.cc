@@ -38,6 +38,25 @@ TEST_F(AdmissionTest, AnswersARepeatedProvisionWithTheSameRecordAndAnotherOneWit
   EXPECT_EQ(ReasonOf(other.status()), v1::ErrorInfo::REASON_ALREADY_EXISTS);
 }
 
+TEST_F(AdmissionTest, TakesWhatThePackageAsksForOnceItIsKnownUnlessSomebodyDecidedMeanwhile) {
+  const std::string id = NewUuid();
+  const std::string operation = NewOperation();
+  const auto kind = v1::OPERATION_KIND_DOWNLOAD_PROVISION;
+  ASSERT_TRUE(Admit(id, kind, operation, {Memory(256)}).ok());
+
+  const auto amended = Admit(id, kind, operation, {Memory(1024)});
+  const auto repeated = Admit(id, kind, operation, {Memory(1024)});
+  const auto later = Admit(id, kind, operation, {Memory(2048)});
+
+  ASSERT_TRUE(amended.ok()) << amended.status();
+  EXPECT_EQ(amended->policy_version(), 2);
+  EXPECT_EQ(amended->policy().allocations(0).virtual_quantity(), 1024);
+  EXPECT_EQ(repeated->policy_version(), 2);
+  EXPECT_EQ(later->policy().allocations(0).virtual_quantity(), 1024) << "decided already";
+  EXPECT_EQ(ReasonOf(Admit(NewUuid(), kind, NewOperation(), {Memory(4097)}).status()),
+            v1::ErrorInfo::REASON_INSUFFICIENT_RESOURCES);
+}
+
 TEST_F(AdmissionTest, LetsAnotherOperationUseTheIdOfAnAdmissionThatCameToNothing) {
   const std::string id = NewUuid();
   ASSERT_TRUE(Admit(id, v1::OPERATION_KIND_PROVISION, NewOperation(), {Memory(512)}).ok());
