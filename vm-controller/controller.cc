@@ -13,6 +13,17 @@
 namespace virmo::vm_controller {
 namespace {
 
+// The certificates that packages' signatures must lead to. A file that cannot be read is not an
+// empty one: then no signature is good.
+std::string AnchorsOf(const config::v1::VmControllerConfig& config) {
+  if (config.package_ca_file().empty()) return "";
+  const absl::StatusOr<std::string> anchors = ReadFile(config.package_ca_file());
+  if (anchors.ok() && !anchors->empty()) return *anchors;
+  spdlog::error("no package can be trusted file={} cause=\"{}\"", config.package_ca_file(),
+                anchors.ok() ? "empty" : std::string(anchors.status().message()));
+  return "unreadable";
+}
+
 Fetcher::Options FetcherOptions(const config::v1::VmControllerConfig& config) {
   Fetcher::Options options;
   options.ca_file = config.download_ca_file();
@@ -75,9 +86,9 @@ Controller::Controller(const Parts& parts)
       store_(parts.database),
       machines_(parts.database, store_),
       consoles_(files_),
-      images_(
-          parts.database, Fetcher(FetcherOptions(parts.config)),
-          {files_.Images(), parts.config.max_package_mib(), parts.config.storage_reserve_mib()}),
+      images_(parts.database, Fetcher(FetcherOptions(parts.config)),
+              {files_.Images(), parts.config.max_package_mib(), parts.config.storage_reserve_mib(),
+               parts.config.image_cache_mib(), AnchorsOf(parts.config)}),
       snapshots_(parts.database),
       layers_(parts.database, files_),
       errands_(1),

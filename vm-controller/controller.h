@@ -97,6 +97,8 @@ class Controller {
   Requests& requests() { return requests_; }
   Machines& machines() { return machines_; }
   ConsoleHub& consoles() { return consoles_; }
+  ImageStore& images() { return images_; }
+  const config::v1::VmControllerConfig& config() const { return parts_.config; }
   OperationJournal& journal() { return parts_.journal; }
 
  private:

@@ -20,13 +20,21 @@ struct NetworkInterface {
   bool link_up = true;
 };
 
+// A drive beside the first disk.
+struct Drive {
+  std::string path;    // A qcow2 file, or an ISO.
+  std::string target;  // `vdb`; of a CD `sda`.
+  bool is_cd = false;
+};
+
 // What a hypervisor needs to know to make a domain. Paths are absolute.
 struct DomainSpec {
   std::string id;     // The virtual machine's UUID; the domain's too.
   std::string title;  // The display name.
   int64_t memory_mib = 0;
   int cpu_count = 1;
-  std::string disk_path;  // A qcow2 file.
+  std::string disk_path;      // A qcow2 file.
+  std::vector<Drive> drives;  // The others.
   std::string image_digest;
   std::string console_socket;  // The guest's serial port: a unix socket that the driver binds.
   std::vector<NetworkInterface> interfaces;

@@ -22,6 +22,18 @@ class MachineFiles {
   std::string Disk(const std::string& id) const {
     return absl::StrCat(Directory(id), "/vda.qcow2");
   }
+  // Another disk, `vdb`.
+  std::string DiskNamed(const std::string& id, const std::string& target) const {
+    return absl::StrCat(Directory(id), "/", target, ".qcow2");
+  }
+  // The content of a CD drive, `sda`.
+  std::string Cd(const std::string& id, const std::string& target) const {
+    return absl::StrCat(Directory(id), "/", target, ".iso");
+  }
+  // The descriptor of the OVF package that it came from.
+  std::string Descriptor(const std::string& id) const {
+    return absl::StrCat(Directory(id), "/descriptor.ovf");
+  }
   // Only we are to connect to it: a folder of its own, closed to everybody else. QEMU needs no
   // access either, libvirt binds the socket for it.
   std::string ConsoleDirectory(const std::string& id) const {

@@ -19,6 +19,7 @@
 #include "vm-controller/controller.h"
 #include "vm-controller/libvirt/kvm_probe.h"
 #include "vm-controller/libvirt/libvirt_hypervisor.h"
+#include "vm-controller/package_service.h"
 #include "vm-controller/policy_client.h"
 #include "vm-controller/policy_link.h"
 #include "vm-controller/snapshot_service.h"
@@ -40,6 +41,7 @@ Config Defaults() {
   config.set_stop_timeout_seconds(60);
   config.set_max_package_mib(65536);
   config.set_storage_reserve_mib(256);
+  config.set_image_cache_mib(4096);
   config.set_max_operations(4);
 #if defined(__x86_64__) || defined(__i386__)
   config.set_bios(true);
@@ -158,9 +160,11 @@ absl::Status Serve(Process& process, const Config& config) {
                          Degradation(process, "hypervisor"), AutoStarter::BootId()});
   VirtualMachineServiceImpl service(controller);
   SnapshotServiceImpl snapshots(controller.requests());
+  PackageServiceImpl packages(controller);
   OperationsService operations(journal);
   process.Register(service);
   process.Register(snapshots);
+  process.Register(packages);
   process.Register(operations);
   process.OnShutdown([&] { controller.Stop(); });
   RETURN_IF_ERROR(controller.Start());

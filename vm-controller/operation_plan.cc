@@ -58,6 +58,8 @@ absl::StatusOr<Plan> MakePlan(Job& job) {
     case v1::OPERATION_KIND_DOWNLOAD:
     case v1::OPERATION_KIND_DOWNLOAD_PROVISION:
       return MakeProvisionPlan(job);
+    case v1::OPERATION_KIND_EXPORT:
+      return MakeExportPlan(job);
     default:
       return Error(
           v1::ErrorInfo::REASON_NOT_SUPPORTED,

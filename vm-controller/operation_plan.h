@@ -72,6 +72,8 @@ struct Plan {
   };
   Fate fate_on_success = Fate::kKeep;
   std::function<Fate()> fate_on_failure = [] { return Fate::kKeep; };
+  // Done once the end is recorded; not after a crash.
+  std::function<void()> after_end = [] {};
   // The virtual machine that the response is; empty: `vm_id`.
   std::string result_id;
   // The response, if it is no virtual machine; filled in by the time `at_end` is done.
@@ -93,6 +95,7 @@ absl::StatusOr<Plan> MakeRevertPlan(Job& job);
 absl::StatusOr<Plan> MakeSnapshotDeletePlan(Job& job);
 Plan MakeClonePlan(Job& job, const std::string& clone_id, bool linked);
 absl::StatusOr<Plan> MakeProvisionPlan(Job& job);
+absl::StatusOr<Plan> MakeExportPlan(Job& job);
 
 // The id of the virtual machine that a request makes: the one it names, or one that follows from
 // its request id, so that a repeat makes the same.

@@ -143,6 +143,8 @@ void OperationRunner::Run(const std::string& id) {
   if (!ended.ok()) {
     spdlog::error("could not record the end operation={} cause=\"{}\"", OperationName(id),
                   ended.message());
+  } else {
+    plan->after_end();
   }
   TidyUp();
   on_end_(job.vm_id);

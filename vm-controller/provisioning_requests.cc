@@ -280,6 +280,10 @@ absl::StatusOr<Requests::Operation> Requests::Clone(const v1::CloneVirtualMachin
   ASSIGN_OR_RETURN(const MachineRecord source, shop_.machines.store().Get(source_id));
   RETURN_IF_ERROR(Check(change, source).status());
   RETURN_IF_ERROR(CheckLinked(request, source));
+  if (source.vm.disks_size() > 1) {
+    return Error(ErrorInfo::REASON_NOT_SUPPORTED,
+                 absl::StrCat(request.name(), " has several disks, which are not copied together"));
+  }
   RETURN_IF_ERROR(CheckRoomForOneMore());
   ASSIGN_OR_RETURN(const MachineRecord copy, MakeCopy(request, source));
   RETURN_IF_ERROR(shop_.machines.store().CheckIdIsFree(copy.id));

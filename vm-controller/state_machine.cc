@@ -81,6 +81,12 @@ const std::vector<Row>& Table() {
        Vm::STATE_UNSPECIFIED,
        Vm::STATE_UNSPECIFIED,
        ErrorInfo::REASON_HYPERVISOR_FAILED},
+      {v1::OPERATION_KIND_EXPORT,
+       {Vm::STATE_STOPPED},
+       {},
+       Vm::STATE_UNSPECIFIED,
+       Vm::STATE_UNSPECIFIED,
+       ErrorInfo::REASON_STORAGE_FAILED},
       {v1::OPERATION_KIND_PAUSE,
        {Vm::STATE_RUNNING},
        {},
@@ -180,7 +186,8 @@ std::string OperationWord(v1::OperationKind kind) {
 bool Widens(v1::OperationKind kind) {
   return kind == v1::OPERATION_KIND_START || kind == v1::OPERATION_KIND_RESUME ||
          kind == v1::OPERATION_KIND_UNPAUSE || kind == v1::OPERATION_KIND_CLONE ||
-         kind == v1::OPERATION_KIND_REVERT || kind == v1::OPERATION_KIND_DOWNLOAD_PROVISION;
+         kind == v1::OPERATION_KIND_REVERT || kind == v1::OPERATION_KIND_EXPORT ||
+         kind == v1::OPERATION_KIND_DOWNLOAD_PROVISION;
 }
 
 bool IsBarredByLock(v1::OperationKind kind) {

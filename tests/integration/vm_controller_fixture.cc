@@ -84,7 +84,10 @@ void VmControllerFixture::WriteConfiguration() {
       << "hypervisor_uri: '" << HypervisorUri() << "'\n"
       << ExtraConfiguration() << "logging { level: 'debug' }\n"
       << "package_directories: '" << std::filesystem::path(VIRMO_GUEST_IMAGE).parent_path().string()
-      << "'\n";
+      << "'\n"
+      << "package_directories: '" << directory_ << "/packages'\n"
+      << "package_directories: '" << directory_ << "/state/exports'\n"
+      << ExtraConfiguration();
 }
 
 void VmControllerFixture::StartProgram(const std::string& fault) {

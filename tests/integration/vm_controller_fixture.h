@@ -35,6 +35,8 @@ class VmControllerFixture : public testing::Test {
   void StopProgram(int signal);
   // Waits until it has killed itself.
   void AwaitDeath();
+  // More lines for its configuration.
+  virtual std::string ExtraConfiguration() { return ""; }
   virtual std::string HypervisorUri() { return "qemu:///embed"; }
   virtual std::string ExtraConfiguration() { return ""; }
   // The program sees this text as the kernel's boot id from its next start on. Needs root.

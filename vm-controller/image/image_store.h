@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "services/runtime/mutex.h"
 #include "services/runtime/sqlite.h"
 #include "virmo/v1/virtual_machine.pb.h"
@@ -21,13 +22,15 @@ namespace virmo::vm_controller {
 class ImageStore {
  public:
   struct Options {
-    std::string directory;
+    std::string directory = {};
     int64_t max_package_mib = 0;
     int64_t storage_reserve_mib = 0;
+    int64_t cache_mib = 0;     // Most of what nothing uses; 0 = as much as fits.
+    std::string anchors = {};  // PEM; signatures must lead to them. Empty: none is demanded.
   };
 
   struct Image {
-    std::string path;
+    std::string path;  // A file; of an OVF package a folder (unpack.h).
     ImageFormat format = ImageFormat::kRaw;
     int64_t virtual_bytes = 0;
   };
@@ -56,8 +59,21 @@ class ImageStore {
   // Removes what was fetched of an image that is not whole.
   absl::Status Discard(const std::string& sha256);
 
-  // Removes images that are neither in `used` nor pinned.
+  // Removes images that are neither in `used` nor pinned, the longest unused first, until they
+  // take no more than the cache may, and the storage reserve is free.
   absl::Status Collect(const std::set<std::string>& used);
+
+  // What is kept, ordered by digest.
+  struct Stored {
+    std::string sha256;
+    int64_t size_bytes = 0;  // The space it takes.
+    absl::Time used;
+    bool pinned = false;
+  };
+  absl::StatusOr<std::vector<Stored>> List();
+
+  // Removes one that the caller knows to be unused. NOT_FOUND; BUSY while somebody works on it.
+  absl::Status Remove(const std::string& sha256);
 
  private:
   class Claim;
@@ -76,6 +92,17 @@ class ImageStore {
                                       const std::function<void(int64_t, int64_t)>& on_progress,
                                       const std::function<bool()>& is_cancelled);
   absl::StatusOr<Image> Keep(const v1::Package& package, int64_t virtual_bytes);
+  absl::Status FetchVerified(const v1::Package& package,
+                             const std::function<void(int64_t, int64_t)>& on_progress,
+                             const std::function<bool()>& is_cancelled);
+  absl::StatusOr<Image> Unpack(const v1::Package& package, const std::string& source,
+                               const std::function<bool()>& is_cancelled);
+  absl::StatusOr<std::string> FetchBeside(const v1::Package& package,
+                                          const std::function<void(int64_t, int64_t)>& on_progress,
+                                          const std::function<bool()>& is_cancelled);
+  absl::Status CheckSigned(const v1::Package& package) const;
+  absl::Status RemoveParts(const std::string& sha256);
+  absl::StatusOr<int64_t> Offset(const std::string& key);
   absl::Status CheckRoom(int64_t bytes) const;
   std::string PartPath(const std::string& sha256) const;
   std::string ImagePath(const std::string& sha256) const;

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
+#include "services/ovf/sample_packages.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "vm-controller/image/http_fixture.h"
@@ -47,16 +48,31 @@ class ImageStoreTest : public testing::Test {
     chmod(pattern.c_str(), 0711);
     EXPECT_TRUE(MakeDirectory(directory_ + "/images", 0711).ok());
     database_ = Database::Open(directory_ + "/db/state.db", {ImageStore::GetSchema()}).value();
-    Fetcher::Options options;
-    options.max_attempts = 2;
-    store_ = std::make_unique<ImageStore>(*database_, Fetcher(options),
-                                          ImageStore::Options{directory_ + "/images", 16, 1});
+    store_ = MakeStore({});
   }
   ~ImageStoreTest() override {
     store_.reset();
     database_.reset();
     std::error_code ignored;
     std::filesystem::remove_all(directory_, ignored);
+  }
+
+  std::unique_ptr<ImageStore> MakeStore(ImageStore::Options options) {
+    Fetcher::Options fetcher;
+    fetcher.max_attempts = 2;
+    options.directory = directory_ + "/images";
+    options.max_package_mib = 16;
+    options.storage_reserve_mib = 1;
+    return std::make_unique<ImageStore>(*database_, Fetcher(fetcher), options);
+  }
+  bool Has(const v1::Package& package) { return store_->Find(package.sha256())->has_value(); }
+  size_t FilesInStore() {
+    size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(directory_ + "/images")) {
+      (void)entry;
+      ++count;
+    }
+    return count;
   }
 
   static v1::Package PackageOf(const std::string& url, const std::string& body) {
@@ -219,20 +235,94 @@ TEST_F(ImageStoreTest, AnImageThatIsNotWhatItSaysIsRefused) {
   EXPECT_EQ(Failure(package), ErrorInfo::REASON_PACKAGE_INVALID);
 }
 
-TEST_F(ImageStoreTest, OnlyUnusedUnpinnedImagesAreCollected) {
-  const std::string body = Body(kMib);
-  HttpFixture server({.body = body});
-  const v1::Package package = PackageOf(server.Url(), body);
-  ASSERT_TRUE(Provide(package).ok());
+TEST_F(ImageStoreTest, OfTheUnusedTheLongestUnusedGoWhenTheCacheIsFull) {
+  store_ = MakeStore({.cache_mib = 2});
+  const std::string first_body = Body(kMib), second_body = Body(kMib + 4096);
+  HttpFixture first_server({.body = first_body}), second_server({.body = second_body});
+  const v1::Package first = PackageOf(first_server.Url(), first_body);
+  const v1::Package second = PackageOf(second_server.Url(), second_body);
+  ASSERT_TRUE(Provide(first).ok());
+  ASSERT_TRUE(Provide(second).ok());
+  ASSERT_TRUE(Provide(first).ok());  // Used once more: the second is the older now.
 
-  ASSERT_TRUE(store_->Collect({package.sha256()}).ok());
-  EXPECT_TRUE(store_->Find(package.sha256())->has_value());
-  ASSERT_TRUE(store_->Pin(package.sha256(), true).ok());
+  ASSERT_TRUE(store_->Collect({second.sha256()}).ok());
+  EXPECT_TRUE(Has(first)) << "one of 1 MiB fits";
+  ASSERT_TRUE(store_->Pin(second.sha256(), true).ok());
   ASSERT_TRUE(store_->Collect({}).ok());
-  EXPECT_TRUE(store_->Find(package.sha256())->has_value());
-  ASSERT_TRUE(store_->Pin(package.sha256(), false).ok());
+  EXPECT_TRUE(Has(second)) << "pinned";
+  ASSERT_TRUE(store_->Pin(second.sha256(), false).ok());
   ASSERT_TRUE(store_->Collect({}).ok());
-  EXPECT_FALSE(store_->Find(package.sha256())->has_value());
+  EXPECT_TRUE(Has(first));
+  EXPECT_FALSE(Has(second));
+  EXPECT_EQ(store_->List()->size(), 1u);
+}
+
+// An archive with this disk, as a body to serve.
+std::string Archive(const std::string& disk) {
+  return ovf::TarOf({{"x.ovf", ovf::SmallDescriptor(ovf::Item({{"HostResource", "ovf:/disk/d"},
+                                                               {"InstanceID", "7"},
+                                                               {"ResourceType", "17"}}))},
+                     {"d.vmdk", disk}});
+}
+
+TEST_F(ImageStoreTest, AnOvfPackageIsUnpackedOnceAndWhole) {
+  const std::string raw = directory_ + "/raw", vmdk = directory_ + "/vmdk";
+  std::ofstream(raw, std::ios::binary) << Body(kMib);
+  ASSERT_TRUE(RunLimited({"qemu-img", "convert", "-f", "raw", "-O", "vmdk", "-o",
+                          "subformat=streamOptimized", raw, vmdk},
+                         {.unprivileged = false})
+                  .ok());
+  const std::string body = Archive(ReadFile(vmdk).value());
+  HttpFixture server({.body = body});
+  v1::Package package = PackageOf(server.Url(), body);
+  package.set_media_type("application/x-ova");
+
+  const auto image = Provide(package);
+
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->virtual_bytes, kMib);
+  ASSERT_TRUE(RunLimited({"qemu-img", "convert", "-f", "qcow2", "-O", "raw",
+                          image->path + "/disk-0.qcow2", raw},
+                         {.unprivileged = false})
+                  .ok());
+  EXPECT_EQ(ReadFile(raw).value(), Body(kMib));
+  EXPECT_EQ(FilesInStore(), 1u) << "something is left behind";
+  ASSERT_TRUE(Provide(package).ok());
+  EXPECT_EQ(server.Ranges().size(), 1u);
+}
+
+TEST_F(ImageStoreTest, OfAHostileOvfPackageNothingIsKept) {
+  for (const std::string& disk :
+       {std::string("# Disk DescriptorFile\nRW 4 FLAT \"/etc/passwd\" 0\n"),
+        ovf::VmdkImage(ovf::StreamVmdkDescriptor()), std::string("rubbish")}) {
+    const std::string body = Archive(disk);
+    HttpFixture server({.body = body});
+    v1::Package package = PackageOf(server.Url(), body);
+    package.set_media_type("application/x-ova");
+    EXPECT_EQ(Failure(package), ErrorInfo::REASON_PACKAGE_INVALID);
+    ASSERT_TRUE(store_->Discard(package.sha256()).ok());
+    EXPECT_EQ(FilesInStore(), 0u);
+  }
+}
+
+TEST_F(ImageStoreTest, SignaturesAreCheckedWhenTheyAreDemanded) {
+  const std::string body = Body(kMib);
+  std::ofstream(directory_ + "/image", std::ios::binary) << body;
+  ASSERT_EQ(std::system(absl::StrCat("cd ", directory_,
+                                     " && openssl req -x509 -newkey rsa:2048 -nodes -keyout key "
+                                     "-out crt -days 30 -subj /CN=maker 2>/dev/null && openssl "
+                                     "dgst -sha256 -sign key -out signature image")
+                            .c_str()),
+            0);
+  HttpFixture server({.body = body});
+  v1::Package package = PackageOf(server.Url(), body);
+  store_ = MakeStore({.anchors = ReadFile(directory_ + "/crt").value()});
+  EXPECT_EQ(ReasonOf(store_->CheckPackage(package)), ErrorInfo::REASON_PACKAGE_INVALID);
+  package.set_signer_certificate(ReadFile(directory_ + "/crt").value());
+  package.set_signature("wrong");
+  EXPECT_EQ(Failure(package), ErrorInfo::REASON_PACKAGE_INVALID);
+  package.set_signature(ReadFile(directory_ + "/signature").value());
+  EXPECT_TRUE(Provide(package).ok());
 }
 
 }  // namespace

@@ -57,6 +57,7 @@ void SetLimit(int resource, int64_t value) {
   SetLimit(RLIMIT_AS, limits.memory_bytes);
   SetLimit(RLIMIT_CPU, limits.cpu_seconds);
   SetLimit(RLIMIT_CORE, 0);
+  if (limits.file_bytes > 0) SetLimit(RLIMIT_FSIZE, limits.file_bytes);
   if (plan.change_user &&
       (setgroups(0, nullptr) != 0 || setgid(plan.gid) != 0 || setuid(plan.uid) != 0)) {
     _exit(126);

@@ -17,6 +17,7 @@ struct ProcessLimits {
   absl::Duration timeout = absl::Seconds(30);
   int64_t memory_bytes = int64_t{1} << 30;  // Address space.
   int64_t cpu_seconds = 30;
+  int64_t file_bytes = 0;  // The largest file that it may write; 0 = no bound.
   // Asked ten times a second; true ends it (CANCELLED).
   std::function<bool()> is_cancelled = [] { return false; };
 };

@@ -9,6 +9,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "services/runtime/error.h"
 #include "services/runtime/status_macros.h"
 
@@ -18,6 +19,7 @@ namespace {
 using v1::ErrorInfo;
 
 constexpr int64_t kSyncEvery = 1 << 20;
+constexpr absl::Duration kTellEvery = absl::Milliseconds(500);
 
 absl::Status FileError(const std::string& what, const std::string& path, int error) {
   const ErrorInfo::Reason reason = error == ENOSPC || error == EDQUOT
@@ -79,7 +81,8 @@ absl::Status PackageFile::Append(absl::string_view data) {
     size_ += written;
     data.remove_prefix(static_cast<size_t>(written));
   }
-  return size_ - durable_ >= kSyncEvery ? Sync() : absl::OkStatus();
+  const bool due = size_ - durable_ >= kSyncEvery || absl::Now() - told_ >= kTellEvery;
+  return due ? Sync() : absl::OkStatus();
 }
 
 absl::Status PackageFile::CheckCancelled() const {
@@ -90,6 +93,7 @@ absl::Status PackageFile::CheckCancelled() const {
 absl::Status PackageFile::Sync() {
   if (fdatasync(fd_) != 0) return FileError("fsync", job_.path, errno);
   durable_ = size_;
+  told_ = absl::Now();
   return job_.on_progress(durable_, total_);
 }
 

@@ -7,12 +7,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "vm-controller/image/fetcher.h"
 
 namespace virmo::vm_controller {
 
-// The file that a package is fetched into: bounded, and durable after every MiB, so that a crash
-// costs at most that much. Its errors are as those of Fetcher::Fetch. Not thread-safe.
+// The file that a package is fetched into: bounded, and durable after every MiB and every half
+// second, so that a crash costs at most that much. Its errors are as those of Fetcher::Fetch. Not
+// thread-safe.
 class PackageFile {
  public:
   // Opens the job's file and cuts it to the job's offset. `job` must outlive it.
@@ -49,6 +51,7 @@ class PackageFile {
   int64_t size_;
   int64_t durable_;
   int64_t total_;
+  absl::Time told_ = absl::InfinitePast();
 };
 
 }  // namespace virmo::vm_controller

@@ -62,14 +62,33 @@ bool HasQcow2Magic(const std::string& path) {
 absl::StatusOr<ImageFormat> FormatOf(const std::string& media_type) {
   if (media_type == "application/x-qcow2") return ImageFormat::kQcow2;
   if (media_type == "application/x-raw-disk-image") return ImageFormat::kRaw;
+  if (media_type == "application/x-ova" || media_type == "application/ovf") {
+    return ImageFormat::kOva;
+  }
+  if (media_type == "application/ovf+xml") return ImageFormat::kOvf;
   return Error(ErrorInfo::REASON_UNSUPPORTED_ENVIRONMENT,
                absl::StrCat("packages of type '", media_type, "' cannot be used here; ",
-                            "application/x-qcow2 and application/x-raw-disk-image can"),
+                            "application/x-qcow2, application/x-raw-disk-image, ",
+                            "application/x-ova and application/ovf+xml can"),
                {{"media_type", media_type}});
 }
 
+bool IsOvf(ImageFormat format) {
+  return format == ImageFormat::kOva || format == ImageFormat::kOvf;
+}
+
 std::string FormatName(ImageFormat format) {
-  return format == ImageFormat::kQcow2 ? "qcow2" : "raw";
+  switch (format) {
+    case ImageFormat::kQcow2:
+      return "qcow2";
+    case ImageFormat::kRaw:
+      return "raw";
+    case ImageFormat::kOva:
+      return "ova";
+    case ImageFormat::kOvf:
+      return "ovf";
+  }
+  return "";
 }
 
 absl::StatusOr<int64_t> CheckImage(const std::string& path, ImageFormat format) {
@@ -112,6 +131,19 @@ absl::Status CopyDisk(const std::string& from, const std::string& to,
   return Internal(
       RunLimited({"qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", from, to}, limits)
           .status());
+}
+
+absl::Status ExportDisk(const std::string& from, const std::string& to,
+                        const std::function<bool()>& is_cancelled) {
+  ProcessLimits limits;
+  limits.unprivileged = false;  // Disks are root's alone.
+  limits.timeout = absl::Hours(2);
+  limits.cpu_seconds = 7200;
+  limits.is_cancelled = is_cancelled;
+  return Internal(RunLimited({"qemu-img", "convert", "-q", "-f", "qcow2", "-O", "vmdk", "-o",
+                              "subformat=streamOptimized", from, to},
+                             limits)
+                      .status());
 }
 
 absl::StatusOr<int64_t> DiskSize(const std::string& path) {

@@ -10,13 +10,17 @@
 
 namespace virmo::vm_controller {
 
-// What kind of disk image a package is.
-enum class ImageFormat { kQcow2, kRaw };
+// What kind of package it is: a disk image, or an OVF package (an archive, or a descriptor with
+// files beside it). The numbers are stored.
+enum class ImageFormat { kQcow2 = 0, kRaw = 1, kOva = 2, kOvf = 3 };
+
+// Whether it is an OVF package.
+bool IsOvf(ImageFormat format);
 
 // The format of a MIME type. FAILED_PRECONDITION (UNSUPPORTED_ENVIRONMENT) for what we cannot use.
 absl::StatusOr<ImageFormat> FormatOf(const std::string& media_type);
 
-// `qcow2`, `raw`.
+// `qcow2`, `raw`, `ova`, `ovf`.
 std::string FormatName(ImageFormat format);
 
 // Looks at an image that somebody sent, as `nobody` and with limits, and returns its virtual size
@@ -34,6 +38,10 @@ absl::Status MakeEmptyDisk(int64_t size_bytes, const std::string& path);
 // Copies a disk of ours, with all below it, into a new qcow2 file.
 absl::Status CopyDisk(const std::string& from, const std::string& to,
                       const std::function<bool()>& is_cancelled);
+
+// Writes a disk of ours, with all below it, as a streamOptimized VMDK, which other tools read.
+absl::Status ExportDisk(const std::string& from, const std::string& to,
+                        const std::function<bool()>& is_cancelled);
 
 // The virtual size in bytes of a disk of ours.
 absl::StatusOr<int64_t> DiskSize(const std::string& path);

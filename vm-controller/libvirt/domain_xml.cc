@@ -78,18 +78,19 @@ void AddPlatform(pugi::xml_node domain, const DomainSpec& spec, const Platform& 
   AddText(domain, "on_crash", "destroy");
 }
 
-void AddDisk(pugi::xml_node devices, const DomainSpec& spec) {
+void AddDrive(pugi::xml_node devices, const Drive& drive) {
   pugi::xml_node disk = Add(devices, "disk");
   Set(disk, "type", "file");
-  Set(disk, "device", "disk");
+  Set(disk, "device", drive.is_cd ? "cdrom" : "disk");
   pugi::xml_node driver = Add(disk, "driver");
   Set(driver, "name", "qemu");
-  Set(driver, "type", "qcow2");
-  Set(driver, "discard", "unmap");
-  Set(Add(disk, "source"), "file", spec.disk_path);
+  Set(driver, "type", drive.is_cd ? "raw" : "qcow2");
+  if (!drive.is_cd) Set(driver, "discard", "unmap");
+  Set(Add(disk, "source"), "file", drive.path);
   pugi::xml_node target = Add(disk, "target");
-  Set(target, "dev", "vda");
-  Set(target, "bus", "virtio");
+  Set(target, "dev", drive.target);
+  Set(target, "bus", drive.is_cd ? "sata" : "virtio");
+  if (drive.is_cd) Add(disk, "readonly");
 }
 
 void AddInterface(pugi::xml_node devices, const NetworkInterface& nic) {
@@ -138,7 +139,8 @@ void AddAgentChannel(pugi::xml_node devices, const std::string& console_socket) 
 void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& platform) {
   pugi::xml_node devices = Add(domain, "devices");
   if (!platform.emulator.empty()) AddText(devices, "emulator", platform.emulator);
-  AddDisk(devices, spec);
+  AddDrive(devices, {spec.disk_path, "vda", false});
+  for (const Drive& drive : spec.drives) AddDrive(devices, drive);
   for (const NetworkInterface& nic : spec.interfaces) AddInterface(devices, nic);
   AddConsole(devices, spec.console_socket);
   AddAgentChannel(devices, spec.console_socket);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/operations/launch.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
@@ -77,6 +79,15 @@ absl::StatusOr<DomainSpec> SpecOf(const Job& job, const std::string& vm_id) {
   spec.firmware = record.vm.firmware().kind();
   spec.tpm = record.vm.firmware().tpm();
   spec.console_socket = job.shop.files.ConsoleSocket(vm_id);
+  for (int i = 1; i < record.vm.disks_size(); ++i) {
+    const std::string& target = record.vm.disks(i).target();
+    spec.drives.push_back({job.shop.files.DiskNamed(vm_id, target), target, false});
+  }
+  // What a package brings on CD: at most two, and its environment.
+  for (const char* target : {"sda", "sdb", "sdc"}) {
+    const std::string path = job.shop.files.Cd(vm_id, target);
+    if (access(path.c_str(), F_OK) == 0) spec.drives.push_back({path, target, true});
+  }
   if (record.vm.disks_size() > 0) spec.image_digest = record.vm.disks(0).image_digest();
   for (int i = 0; i < record.vm.network_interfaces_size(); ++i) {
     const v1::VirtualMachine::NetworkInterface& nic = record.vm.network_interfaces(i);
@@ -92,11 +103,13 @@ absl::Status MakeMachineDirectories(const MachineFiles& files, const std::string
   return MakeDirectory(files.ConsoleDirectory(vm_id), 0700);
 }
 
-absl::Status Admit(const Job& job, v1::OperationKind kind) {
+absl::Status Admit(const Job& job, v1::OperationKind kind,
+                   const std::vector<v1::Allocation>& allocations) {
   v1::AdmitRequest request;
   request.set_virtual_machine(VirtualMachineName(job.vm_id));
   request.set_operation(OperationName(job.id));
   request.set_kind(kind);
+  *request.mutable_allocations() = {allocations.begin(), allocations.end()};
   ASSIGN_OR_RETURN(const v1::AdmitResponse response, job.shop.policy.Admit(request));
   const absl::Status stored = job.shop.machines.store().PutPolicy(response.policy());
   // A newer one came by the stream meanwhile; that one counts.

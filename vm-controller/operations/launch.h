@@ -16,8 +16,10 @@ absl::Status MakeMachineDirectories(const MachineFiles& files, const std::string
 // the newest policy allows it.
 std::vector<Step> LaunchSteps(Job& job, StartFrom from, v1::OperationKind kind);
 
-// Asks policy-engine, and stores the policy it answers with.
-absl::Status Admit(const Job& job, v1::OperationKind kind);
+// Asks policy-engine, and stores the policy it answers with. `allocations`: what a new virtual
+// machine asks for, if that is known only now.
+absl::Status Admit(const Job& job, v1::OperationKind kind,
+                   const std::vector<v1::Allocation>& allocations = {});
 
 // Opens the channels to a started guest, unless a lock closes them.
 absl::Status OpenChannels(const Job& job);

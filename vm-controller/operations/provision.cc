@@ -12,6 +12,7 @@
 #include "vm-controller/operation_plan.h"
 #include "vm-controller/operations/disk_room.h"
 #include "vm-controller/operations/launch.h"
+#include "vm-controller/operations/ovf_import.h"
 #include "vm-controller/operations/remove.h"
 
 namespace virmo::vm_controller {
@@ -108,11 +109,20 @@ absl::StatusOr<Plan> MakeProvisionPlan(Job& job) {
   const v1::Package package = request.package();
   if (request.download_only()) return MakeDownloadPlan(job, package);
   const bool start = request.start();
+  ASSIGN_OR_RETURN(const ImageFormat format, FormatOf(package.media_type()));
   Plan plan;
-  plan.steps = {{"fetch", [&job, package] { return Fetch(job, package); }},
-                {"admit", [&job] { return Admit(job, v1::OPERATION_KIND_DOWNLOAD_PROVISION); }},
-                {"disk", [&job, package] { return MakeDisk(job, package); }},
-                {"define", [&job, start] { return Define(job, start); }}};
+  plan.steps = {{"fetch", [&job, package] { return Fetch(job, package); }}};
+  if (IsOvf(format)) {
+    plan.steps.push_back(
+        {"describe", [&job, request] { return DescribeFromPackage(job, request); }});
+  }
+  plan.steps.push_back(
+      {"admit", [&job] { return Admit(job, v1::OPERATION_KIND_DOWNLOAD_PROVISION); }});
+  plan.steps.push_back({"disk", [&job, request, format] {
+                          return IsOvf(format) ? MakePackageDisks(job, request)
+                                               : MakeDisk(job, request.package());
+                        }});
+  plan.steps.push_back({"define", [&job, start] { return Define(job, start); }});
   if (start) {
     for (Step& step : LaunchSteps(job, StartFrom::kBoot, v1::OPERATION_KIND_START)) {
       plan.steps.push_back(std::move(step));
