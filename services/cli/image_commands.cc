@@ -101,7 +101,7 @@ std::vector<Command> ImageCommands() {
         {.name = "--name",
          .help = "Its id: 1 to 63 of a-z, 0-9, . and -. Default: the file's name"},
         {.name = "--media-type",
-         .help = "qcow2, raw, or a MIME type. Default: told from its content"}},
+         .help = "qcow2, raw, ova, or a MIME type. Default: told from its content"}},
        UploadImage},
       {"image list", "List images", {}, ListImages},
       {"image show", "Show an image", {image}, ShowImage},

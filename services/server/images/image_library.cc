@@ -15,6 +15,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "services/ovf/inspection.h"
 #include "services/runtime/error.h"
 #include "services/runtime/fault_point.h"
 #include "services/runtime/files.h"
@@ -158,6 +159,12 @@ absl::StatusOr<v1::Image> ImageLibrary::Finish(std::unique_ptr<Upload> upload,
   image.set_sha256(upload->digest_->Finish());
   RETURN_IF_ERROR(CheckUpload(image, told));
   ASSIGN_OR_RETURN(*image.mutable_media_type(), MediaTypeOf(upload->head_, told.media_type()));
+  if (image.media_type() == "application/x-ova") {
+    // What no device could take is refused here, with file, line and element.
+    ovf::Findings findings;
+    ovf::Inspect(upload->path_, {}, findings);
+    RETURN_IF_ERROR(findings.ToStatus());
+  }
   *image.mutable_create_time() = ToTimestamp(clock_());
 
   MutexLock lock(files_);

@@ -32,8 +32,14 @@ bool IsSha256(absl::string_view text) {
 
 absl::StatusOr<std::string> MediaTypeOf(absl::string_view head, absl::string_view told) {
   const bool has_magic = absl::StartsWith(head, absl::string_view("QFI\xfb", 4));
-  const absl::string_view seen = has_magic ? kQcow2 : kRaw;
+  const bool is_tar = head.size() >= 512 && head.substr(257, 5) == "ustar";
+  const absl::string_view seen = has_magic ? kQcow2 : is_tar ? kOva : kRaw;
   if (told.empty()) return std::string(seen);
+  if (told == kOvf) {
+    return Error(v1::ErrorInfo::REASON_PACKAGE_INVALID,
+                 "a descriptor alone cannot be kept: its files lie beside it; upload an archive "
+                 "(.ova)");
+  }
   // A qcow2 named raw would let a guest write the header that names host files.
   if ((told == kQcow2) != has_magic) {
     return Error(v1::ErrorInfo::REASON_PACKAGE_INVALID,
