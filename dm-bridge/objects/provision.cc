@@ -90,6 +90,18 @@ absl::StatusOr<std::optional<std::string>> ProvisionStore::GetLeaf(const std::st
   return rows[0].Text(0);
 }
 
+absl::StatusOr<std::map<std::string, std::string>> ProvisionStore::LeavesBelow(
+    const std::string& name, const std::string& path) {
+  ASSIGN_OR_RETURN(
+      const std::vector<SqlRow> rows,
+      database_.Query("SELECT substr(path, length(?2) + 2), value FROM provision_leaf"
+                      " WHERE name = ?1 AND substr(path, 1, length(?2) + 1) = ?2 || '/'",
+                      {name, path}));
+  std::map<std::string, std::string> leaves;
+  for (const SqlRow& row : rows) leaves[row.Text(0)] = row.Text(1);
+  return leaves;
+}
+
 absl::Status ProvisionStore::SetLeaf(const std::string& name, const std::string& path,
                                      const std::string& value) {
   return database_.Execute(

@@ -58,6 +58,9 @@ class ProvisionStore {
   // What a server wrote, by path below the request (`PkgURL`, `Resources/RAM/Size`).
   absl::StatusOr<std::optional<std::string>> GetLeaf(const std::string& name,
                                                      const std::string& path);
+  // All that were written below `path`, by what follows it.
+  absl::StatusOr<std::map<std::string, std::string>> LeavesBelow(const std::string& name,
+                                                                 const std::string& path);
   absl::Status SetLeaf(const std::string& name, const std::string& path, const std::string& value);
 
   // With all below it.

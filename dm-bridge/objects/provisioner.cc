@@ -88,6 +88,11 @@ absl::StatusOr<v1::Package> Provisioner::MakePackage(const std::string& name) co
   ASSIGN_OR_RETURN(*package.mutable_package_id(), Leaf(name, "PkgID"));
   ASSIGN_OR_RETURN(*package.mutable_signature(), Leaf(name, "Signature"));
   ASSIGN_OR_RETURN(*package.mutable_signer_certificate(), Leaf(name, "SignerCert"));
+  ASSIGN_OR_RETURN(*package.mutable_deployment_option(), Leaf(name, "Ext/VirMO/DeploymentOption"));
+  ASSIGN_OR_RETURN(const std::string accepts, Leaf(name, "Ext/VirMO/AcceptEULAs"));
+  package.set_accept_eulas(accepts == "true");
+  ASSIGN_OR_RETURN(const auto properties, store_->LeavesBelow(name, "Ext/VirMO/Properties"));
+  package.mutable_properties()->insert(properties.begin(), properties.end());
   return package;
 }
 

@@ -96,6 +96,37 @@ void AddStored(ProvisionStore& store, std::vector<NodeType>& nodes) {
   }
 }
 
+// What an OVF package needs to be told: a deployment option, whether its licences are accepted, and
+// a leaf for each property, named by its key.
+void AddOvf(ProvisionStore& store, std::vector<NodeType>& nodes) {
+  for (const char* name : {"Ext", "Ext/VirMO", "Ext/VirMO/Properties"}) {
+    nodes.push_back(StoredNode(store, name, Format::kNode, kGet | kAdd));
+  }
+  nodes.push_back(StoredNode(store, "Ext/VirMO/DeploymentOption", Format::kChr, kGet | kReplace));
+  nodes.push_back(StoredNode(store, "Ext/VirMO/AcceptEULAs", Format::kBool, kGet | kReplace));
+  const std::string folder = "Ext/VirMO/Properties";
+  // Values may be passwords: they are written and never read.
+  NodeType property{.path = absl::StrCat("Provision/*/", folder, "/*"),
+                    .format = Format::kChr,
+                    .access = kReplace};
+  property.list = [&store, folder](const Call& call) -> absl::StatusOr<std::vector<std::string>> {
+    ASSIGN_OR_RETURN(const auto leaves, store.LeavesBelow(call.names[0], folder));
+    std::vector<std::string> names;
+    for (const auto& [key, value] : leaves) names.push_back(key);
+    return names;
+  };
+  property.present = [&store, folder](const Call& call) -> absl::StatusOr<bool> {
+    ASSIGN_OR_RETURN(const auto value,
+                     store.GetLeaf(call.names[0], absl::StrCat(folder, "/", call.names[1])));
+    return value.has_value();
+  };
+  property.add = [&store, folder](const Call& call) {
+    return store.SetLeaf(call.names[0], absl::StrCat(folder, "/", call.names[1]), call.value);
+  };
+  property.write = property.add;
+  nodes.push_back(std::move(property));
+}
+
 NodeType ExecNode(const char* name, std::function<absl::StatusOr<ExecOutcome>(const Call&)> exec) {
   NodeType node{.path = absl::StrCat("Provision/*/Operations/", name),
                 .format = Format::kNull,
@@ -111,6 +142,7 @@ std::vector<NodeType> ProvisionNodes(DeviceView& view, ProvisionStore& store) {
   std::vector<NodeType> nodes = {{.path = "Provision", .access = kGet | kAdd},
                                  RequestNode(store, provisioner)};
   AddStored(store, nodes);
+  AddOvf(store, nodes);
   nodes.push_back(RecordLeaf(provisioner, "Status", Format::kInt, [](const auto& record) {
     return IntText(static_cast<int>(record.status));
   }));
