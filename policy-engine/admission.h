@@ -22,10 +22,11 @@ class Admission {
       : store_(store), pools_(pools), keys_(keys), clock_(std::move(clock)) {}
 
   // See PolicyEnforcementService.Admit. Repeating with the same operation checks the lock again
-  // and reserves nothing more; of one that makes a virtual machine it may change what is asked. FAILED_PRECONDITION (VM_LOCKED): locked, or without a record, which
-  // counts as locked; RESOURCE_EXHAUSTED (INSUFFICIENT_RESOURCES); ALREADY_EXISTS: another
-  // operation made a virtual machine of this id; FAILED_PRECONDITION (KEY_UNAVAILABLE): encrypted,
-  // and its key is not on the device or, if it is new, could not be kept.
+  // and reserves nothing more; of one that makes a virtual machine it may change, once, what is
+  // asked. FAILED_PRECONDITION (VM_LOCKED): locked, or without a record, which counts as locked;
+  // RESOURCE_EXHAUSTED (INSUFFICIENT_RESOURCES); ALREADY_EXISTS: another operation made a virtual
+  // machine of this id; FAILED_PRECONDITION (KEY_UNAVAILABLE): encrypted, and its key is not on
+  // the device or, if it is new, could not be kept.
   absl::StatusOr<v1::AdmitResponse> Admit(const v1::AdmitRequest& request);
 
  private:
