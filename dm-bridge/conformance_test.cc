@@ -36,7 +36,6 @@ const std::set<std::string>& Profile() {
   static const std::set<std::string> profile = {
       "VirMO/Host/MaxVMs",         "VirMO/Ext",
       "VirMO/DataSharing/Default", "VirMO/Provision/*/PkgData",
-      "VirMO/Provision/*/Ext",     "VirMO/VMs/*/Operations/Ext",
       "VirMO/VMs/*/Ext",           "VirMO/VMs/*/Resources/Network",
       "VirMO/VMs/*/Peripherals",   "VirMO/VMs/*/DataSharing",
       "VirMO/VMs/*/Firmware",      "VirMO/VMs/*/MOs",
