@@ -38,7 +38,6 @@ class VmControllerFixture : public testing::Test {
   // More lines for its configuration.
   virtual std::string ExtraConfiguration() { return ""; }
   virtual std::string HypervisorUri() { return "qemu:///embed"; }
-  virtual std::string ExtraConfiguration() { return ""; }
   // The program sees this text as the kernel's boot id from its next start on. Needs root.
   void SetBootId(const std::string& boot_id);
   // Types a line on a guest's console; it runs it.
