@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real guests from OVF packages, and back into them, through the program.
 #include <gmock/gmock.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 #include <signal.h>
 
 #include <cstdlib>
