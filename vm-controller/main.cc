@@ -41,7 +41,6 @@ Config Defaults() {
   config.set_stop_timeout_seconds(60);
   config.set_max_package_mib(65536);
   config.set_storage_reserve_mib(256);
-  config.set_image_cache_mib(4096);
   config.set_max_operations(4);
 #if defined(__x86_64__) || defined(__i386__)
   config.set_bios(true);

@@ -357,7 +357,7 @@ absl::Status ImageStore::Collect(const std::set<std::string>& used) {
   int64_t total = 0;
   for (const Stored& image : images) total += image.size_bytes;
   for (const Stored& image : images) {
-    const bool fits = options_.cache_mib == 0 || total <= options_.cache_mib * kMib;
+    const bool fits = total <= options_.cache_mib * kMib;
     if (fits && CheckRoom(0).ok()) break;
     const absl::Status status = Remove(image.sha256);
     if (ReasonOf(status) == ErrorInfo::REASON_BUSY) continue;

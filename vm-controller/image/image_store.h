@@ -25,7 +25,7 @@ class ImageStore {
     std::string directory = {};
     int64_t max_package_mib = 0;
     int64_t storage_reserve_mib = 0;
-    int64_t cache_mib = 0;     // Most of what nothing uses; 0 = as much as fits.
+    int64_t cache_mib = 0;     // Most of what nothing uses.
     std::string anchors = {};  // PEM; signatures must lead to them. Empty: none is demanded.
   };
 
