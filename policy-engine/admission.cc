@@ -143,6 +143,13 @@ absl::StatusOr<Record> Admission::MakeRecord(const std::string& id, const v1::Ad
   policy.mutable_lock()->set_mode(mode);
   *policy.mutable_update_time() = ToTimestamp(clock_());
   RETURN_IF_ERROR(pools_.CheckBounds(policy.allocations()));
+  if (request.kind() == v1::OPERATION_KIND_CLONE) {
+    policy.set_sharing_default(former.sharing_default());
+  } else {
+    ASSIGN_OR_RETURN(const v1::DevicePolicy device, sharing_.GetDevice());
+    policy.set_sharing_default(device.sharing_default());
+  }
+  RETURN_IF_ERROR(sharing_.Resolve(record));
   if (encrypted) {
     RETURN_IF_ERROR(keys_.Make(record));
     RETURN_IF_ERROR(keys_.Grant(record, request.operation()));

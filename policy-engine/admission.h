@@ -8,6 +8,7 @@
 #include "policy-engine/disk_keys.h"
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
+#include "policy-engine/sharing.h"
 #include "services/runtime/clock.h"
 #include "virmo/v1/policy_enforcement_service.pb.h"
 
@@ -18,8 +19,8 @@ namespace virmo::policy_engine {
 class Admission {
  public:
   // All must outlive it.
-  Admission(PolicyStore& store, Pools& pools, DiskKeys& keys, Clock clock)
-      : store_(store), pools_(pools), keys_(keys), clock_(std::move(clock)) {}
+  Admission(PolicyStore& store, Pools& pools, DiskKeys& keys, Sharing& sharing, Clock clock)
+      : store_(store), pools_(pools), keys_(keys), sharing_(sharing), clock_(std::move(clock)) {}
 
   // See PolicyEnforcementService.Admit. Repeating with the same operation checks the lock again
   // and reserves nothing more; of one that makes a virtual machine it may change, once, what is
@@ -39,6 +40,7 @@ class Admission {
   PolicyStore& store_;
   Pools& pools_;
   DiskKeys& keys_;
+  Sharing& sharing_;
   const Clock clock_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "policy-engine/peripheral_progress.h"
 #include "policy-engine/policy_alert.h"
 #include "services/runtime/error.h"
 #include "services/runtime/fault_point.h"
@@ -21,6 +22,32 @@ namespace {
 // A create_time further ahead than this was written before the clock was set back.
 constexpr absl::Duration kClockSlack = absl::Seconds(5);
 constexpr absl::Duration kRetry = absl::Seconds(5);
+
+constexpr char kNotReported[] = "not enforced yet, the controller has not reported it";
+
+bool IsPeripheral(const OperationJournal::Entry& entry) {
+  return entry.metadata.kind() == v1::OPERATION_KIND_PERIPHERAL_ENABLE ||
+         entry.metadata.kind() == v1::OPERATION_KIND_PERIPHERAL_DISABLE;
+}
+
+v1::PeripheralClass ClassOf(const OperationJournal::Entry& entry) {
+  v1::SetPeripheralRequest request;
+  entry.request.UnpackTo(&request);
+  return request.rule().peripheral_class();
+}
+
+const char* EventOf(v1::OperationKind kind) {
+  switch (kind) {
+    case v1::OPERATION_KIND_LOCK:
+      return "Lock";
+    case v1::OPERATION_KIND_PERIPHERAL_ENABLE:
+      return "PeripheralEnable";
+    case v1::OPERATION_KIND_PERIPHERAL_DISABLE:
+      return "PeripheralDisable";
+    default:
+      return "Unlock";
+  }
+}
 
 void Append(const v1::AppliedItem& item, std::string* text) {
   absl::StrAppend(text, text->empty() ? "" : "; ", item.item(), item.detail().empty() ? "" : ": ",
@@ -69,14 +96,18 @@ absl::Status Enforcement::Begin(const Record& record, const std::string& request
 }
 
 absl::Status Enforcement::Supersede(const Record& record, v1::OperationKind kind) {
+  return Supersede(
+      record, [&](const Entry& entry) { return entry.metadata.kind() == kind; },
+      kind == v1::OPERATION_KIND_LOCK ? "superseded by a later unlock"
+                                      : "superseded by a later lock");
+}
+
+absl::Status Enforcement::Supersede(const Record& record, const Pick& contradicts,
+                                    const std::string& detail) {
   ASSIGN_OR_RETURN(const std::vector<Entry> entries, UnfinishedOf(record));
   for (const Entry& entry : entries) {
-    if (entry.metadata.kind() != kind) continue;
-    const absl::Status outcome =
-        Error(v1::ErrorInfo::REASON_CANCELLED, kind == v1::OPERATION_KIND_LOCK
-                                                   ? "superseded by a later unlock"
-                                                   : "superseded by a later lock");
-    RETURN_IF_ERROR(End(entry, record, outcome, ""));
+    if (!contradicts(entry)) continue;
+    RETURN_IF_ERROR(End(entry, record, Error(v1::ErrorInfo::REASON_CANCELLED, detail), ""));
   }
   return absl::OkStatus();
 }
@@ -140,9 +171,13 @@ void Enforcement::Start() {
 
 absl::Status Enforcement::EndEnforced(const Record& record) {
   const LockProgress progress = LockProgressOf(record.status);
-  if (!progress.in_force) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::vector<Entry> entries, UnfinishedOf(record));
   for (const Entry& entry : entries) {
+    if (IsPeripheral(entry)) {
+      RETURN_IF_ERROR(EndEnforcedPeripheral(entry, record));
+      continue;
+    }
+    if (!progress.in_force) continue;
     std::string detail = record.status.policy().lock().locked() ? "locked" : "unlocked";
     if (!progress.not_enforceable.empty()) {
       absl::StrAppend(&detail, "; not enforceable on this host: ", progress.not_enforceable);
@@ -150,6 +185,12 @@ absl::Status Enforcement::EndEnforced(const Record& record) {
     RETURN_IF_ERROR(End(entry, record, absl::OkStatus(), detail));
   }
   return absl::OkStatus();
+}
+
+absl::Status Enforcement::EndEnforcedPeripheral(const Entry& entry, const Record& record) {
+  const PeripheralProgress progress = PeripheralProgressOf(record.status, ClassOf(entry));
+  if (!progress.ended) return absl::OkStatus();
+  return End(entry, record, progress.outcome, progress.detail);
 }
 
 absl::Status Enforcement::EndLate(const Entry& stale) {
@@ -160,6 +201,15 @@ absl::Status Enforcement::EndLate(const Entry& stale) {
   Record record;
   record.id = id;
   if (found) record = *found;
+  if (IsPeripheral(entry)) {
+    const PeripheralProgress late = PeripheralProgressOf(record.status, ClassOf(entry));
+    return End(
+        entry, record,
+        Error(v1::ErrorInfo::REASON_PERIPHERAL_FAILED,
+              absl::StrCat("decided, but not in force after ", absl::FormatDuration(timeout_), ": ",
+                           late.detail.empty() ? kNotReported : late.detail)),
+        "");
+  }
   const LockProgress progress = LockProgressOf(record.status);
   const bool lock = entry.metadata.kind() == v1::OPERATION_KIND_LOCK;
   const std::string what =
@@ -167,10 +217,7 @@ absl::Status Enforcement::EndLate(const Entry& stale) {
                    absl::FormatDuration(timeout_));
   return End(entry, record,
              Error(lock ? v1::ErrorInfo::REASON_LOCK_FAILED : v1::ErrorInfo::REASON_UNLOCK_FAILED,
-                   absl::StrCat(what, ": ",
-                                progress.open.empty() ? "not enforced yet, the controller has not "
-                                                        "reported it"
-                                                      : progress.open)),
+                   absl::StrCat(what, ": ", progress.open.empty() ? kNotReported : progress.open)),
              "");
 }
 
@@ -179,7 +226,7 @@ absl::Status Enforcement::End(const Entry& entry, const Record& record, const ab
   ASSIGN_OR_RETURN(const auto item, parts_.store.Inventory(record.id));
   v1::Alert alert = MakeAlert(record, item, clock_());
   alert.set_alert_id(entry.metadata.alert_id());
-  alert.set_event(entry.metadata.kind() == v1::OPERATION_KIND_LOCK ? "Lock" : "Unlock");
+  alert.set_event(EventOf(entry.metadata.kind()));
   *alert.mutable_initiator() = entry.metadata.initiator();
   alert.set_severity(outcome.ok() ? v1::Alert::SEVERITY_INFORMATIONAL
                                   : v1::Alert::SEVERITY_WARNING);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,10 +26,10 @@ struct LockProgress {
 };
 LockProgress LockProgressOf(const v1::PolicyStatus& status);
 
-// Carries Lock and Unlock operations from the decision to their one outcome: in force by the
-// controller's report, failed when the time is over, superseded by a contrary decision, or without
-// an object because the virtual machine is gone. The outcome and its alert are one transaction.
-// Whatever the outcome, the decision stands. Thread-safe.
+// Carries Lock, Unlock and SetPeripheral operations from the decision to their one outcome: in
+// force by the controller's report, failed when the time is over, superseded by a contrary
+// decision, or without an object because the virtual machine is gone. The outcome and its alert are
+// one transaction. Whatever the outcome, the decision stands. Thread-safe.
 class Enforcement {
  public:
   struct Parts {
@@ -50,6 +51,10 @@ class Enforcement {
   // a later decision contradicts them.
   absl::Status Supersede(const Record& record, v1::OperationKind kind);
 
+  // As above, those that `contradicts` picks; `detail` says by what.
+  using Pick = std::function<bool(const OperationJournal::Entry&)>;
+  absl::Status Supersede(const Record& record, const Pick& contradicts, const std::string& detail);
+
   // In a change: ends unfinished operations on a virtual machine that was deleted.
   absl::Status EndAll(const Record& record);
 
@@ -68,6 +73,7 @@ class Enforcement {
   using Entry = OperationJournal::Entry;
 
   absl::Status EndEnforced(const Record& record);
+  absl::Status EndEnforcedPeripheral(const Entry& entry, const Record& record);
   absl::Status EndLate(const Entry& entry);
   absl::Status End(const Entry& entry, const Record& record, const absl::Status& outcome,
                    const std::string& detail);

@@ -128,7 +128,8 @@ absl::Status Inventory::TakeRemoved(const std::string& id) {
   RETURN_IF_ERROR(parts_.enforcement.EndAll(*record));
   spdlog::info("removed vm={} version={}", VirtualMachineName(id),
                record->status.policy().version());
-  return parts_.store.Remove(*record);
+  RETURN_IF_ERROR(parts_.store.Remove(*record));
+  return parts_.sharing.Forget(id);
 }
 
 absl::Status Inventory::TakeMissing(const std::set<std::string>& listed) {

@@ -10,6 +10,7 @@
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
 #include "policy-engine/recovery.h"
+#include "policy-engine/sharing.h"
 #include "policy-engine/user_unlocking.h"
 #include "virmo/v1/policy_enforcement_service.pb.h"
 
@@ -25,6 +26,7 @@ class Inventory {
     Recovery& recovery;
     Enforcement& enforcement;
     UserUnlocking& unlocking;
+    Sharing& sharing;
   };
 
   explicit Inventory(const Parts& parts) : parts_(parts) {}

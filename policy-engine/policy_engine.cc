@@ -20,7 +20,8 @@ config::v1::PolicyEngineConfig PolicyEngine::DefaultConfig() {
 }
 
 std::vector<Schema> PolicyEngine::Schemas() {
-  return {PolicyStore::GetSchema(), OperationJournal::GetSchema(), Outbox::GetSchema()};
+  return {PolicyStore::GetSchema(), OperationJournal::GetSchema(), Outbox::GetSchema(),
+          Sharing::GetSchema()};
 }
 
 PolicyEngine::PolicyEngine(Database& database, Outbox& outbox,
@@ -33,13 +34,15 @@ PolicyEngine::PolicyEngine(Database& database, Outbox& outbox,
       keys(database, store, KeyCredentials::Load(config)),
       unlocks(database),
       pools(store, config),
+      sharing(database, store, clock),
       recovery(store, keys, unlocks, outbox, clock),
       enforcement({store, journal, outbox, recovery}, clock,
                   absl::Seconds(config.enforcement_timeout_seconds())),
       unlocking({store, unlocks, keys, enforcement, outbox}, clock, unlocking_options),
-      admission(store, pools, keys, clock),
-      inventory({store, pools, recovery, enforcement, unlocking}),
+      admission(store, pools, keys, sharing, clock),
+      inventory({store, pools, recovery, enforcement, unlocking, sharing}),
       locking({store, journal, enforcement, keys, unlocking}, clock),
+      peripherals({store, journal, enforcement}, clock),
       allocations(store, pools, clock),
       transfers({store, pools, journal, outbox}, clock,
                 absl::Seconds(config.transfer_timeout_seconds())) {}

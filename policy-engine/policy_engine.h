@@ -12,9 +12,11 @@
 #include "policy-engine/enforcement.h"
 #include "policy-engine/inventory.h"
 #include "policy-engine/locking.h"
+#include "policy-engine/peripherals.h"
 #include "policy-engine/policy_store.h"
 #include "policy-engine/pools.h"
 #include "policy-engine/recovery.h"
+#include "policy-engine/sharing.h"
 #include "policy-engine/transferring.h"
 #include "policy-engine/user_unlock_store.h"
 #include "policy-engine/user_unlocking.h"
@@ -47,12 +49,14 @@ struct PolicyEngine {
   DiskKeys keys;
   UserUnlockStore unlocks;
   Pools pools;
+  Sharing sharing;
   Recovery recovery;
   Enforcement enforcement;
   UserUnlocking unlocking;
   Admission admission;
   Inventory inventory;
   Locking locking;
+  Peripherals peripherals;
   AllocationSetting allocations;
   Transferring transfers;
 };

@@ -111,6 +111,30 @@ grpc::Status PolicyService::UnlockVirtualMachine(grpc::ServerContext* /*context*
   return Answer(engine_.locking.Unlock(*request), response);
 }
 
+grpc::Status PolicyService::SetPeripheral(grpc::ServerContext* /*context*/,
+                                          const v1::SetPeripheralRequest* request,
+                                          google::longrunning::Operation* response) {
+  return Answer(engine_.peripherals.Set(*request), response);
+}
+
+grpc::Status PolicyService::SetSharing(grpc::ServerContext* /*context*/,
+                                       const v1::SetSharingRequest* request,
+                                       v1::PolicyStatus* response) {
+  return Answer(engine_.sharing.Set(*request), response);
+}
+
+grpc::Status PolicyService::GetDevicePolicy(grpc::ServerContext* /*context*/,
+                                            const v1::GetDevicePolicyRequest* /*request*/,
+                                            v1::DevicePolicy* response) {
+  return Answer(engine_.sharing.GetDevice(), response);
+}
+
+grpc::Status PolicyService::UpdateDevicePolicy(grpc::ServerContext* /*context*/,
+                                               const v1::UpdateDevicePolicyRequest* request,
+                                               v1::DevicePolicy* response) {
+  return Answer(engine_.sharing.UpdateDevice(*request), response);
+}
+
 grpc::Status PolicyService::UpdateLockSettings(grpc::ServerContext* /*context*/,
                                                const v1::UpdateLockSettingsRequest* request,
                                                v1::PolicyStatus* response) {

@@ -6,8 +6,8 @@
 
 namespace virmo::policy_engine {
 
-// PolicyService over the use cases. What is not overridden (SetPeripheral, SetSharing,
-// TransferResources) answers UNIMPLEMENTED. Thread-safe; a stream keeps its handler's thread.
+// PolicyService over the use cases. What is not overridden (TransferResources) answers
+// UNIMPLEMENTED. Thread-safe; a stream keeps its handler's thread.
 class PolicyService : public v1::PolicyService::Service {
  public:
   // `engine` must outlive it.
@@ -40,6 +40,17 @@ class PolicyService : public v1::PolicyService::Service {
   grpc::Status TransferResources(grpc::ServerContext* context,
                                  const v1::TransferResourcesRequest* request,
                                  google::longrunning::Operation* response) override;
+
+  grpc::Status SetPeripheral(grpc::ServerContext* context, const v1::SetPeripheralRequest* request,
+                             google::longrunning::Operation* response) override;
+  grpc::Status SetSharing(grpc::ServerContext* context, const v1::SetSharingRequest* request,
+                          v1::PolicyStatus* response) override;
+  grpc::Status GetDevicePolicy(grpc::ServerContext* context,
+                               const v1::GetDevicePolicyRequest* request,
+                               v1::DevicePolicy* response) override;
+  grpc::Status UpdateDevicePolicy(grpc::ServerContext* context,
+                                  const v1::UpdateDevicePolicyRequest* request,
+                                  v1::DevicePolicy* response) override;
 
  private:
   PolicyEngine& engine_;
