@@ -31,7 +31,10 @@ absl::Status CheckPool(const v1::Allocation& allocation, const std::string& fiel
 
 absl::Status CheckQuantity(const v1::Allocation& allocation, const std::string& field) {
   const bool memory = allocation.kind() == v1::RESOURCE_KIND_MEMORY;
-  const int64_t minimum = memory ? kMinMemoryMib : 1;
+  // Rates may be all that is asked of storage and network.
+  const bool rates = allocation.kind() == v1::RESOURCE_KIND_STORAGE ||
+                     allocation.kind() == v1::RESOURCE_KIND_NETWORK;
+  const int64_t minimum = memory ? kMinMemoryMib : rates ? 0 : 1;
   if (allocation.virtual_quantity() < minimum) {
     return InvalidField(absl::StrCat(field, ".virtual_quantity"),
                         absl::StrCat(allocation.virtual_quantity(), " is less than ", minimum));
@@ -40,6 +43,29 @@ absl::Status CheckQuantity(const v1::Allocation& allocation, const std::string& 
   if (allocation.virtual_quantity() > (int64_t{1} << 40)) {
     return InvalidField(absl::StrCat(field, ".virtual_quantity"),
                         absl::StrCat(allocation.virtual_quantity(), " is too large"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRates(const v1::Allocation& allocation, const std::string& field) {
+  if (allocation.has_network() && allocation.kind() != v1::RESOURCE_KIND_NETWORK) {
+    return InvalidField(absl::StrCat(field, ".network"), "belongs to NETWORK");
+  }
+  if (allocation.has_block() && allocation.kind() != v1::RESOURCE_KIND_STORAGE) {
+    return InvalidField(absl::StrCat(field, ".block"), "belongs to STORAGE");
+  }
+  for (const v1::NetworkRates::Rate& rate :
+       {allocation.network().inbound(), allocation.network().outbound()}) {
+    const bool peak_below = rate.peak_kbps() > 0 && rate.peak_kbps() < rate.average_kbps();
+    if (rate.average_kbps() < 0 || rate.peak_kbps() < 0 || rate.burst_kib() < 0 || peak_below) {
+      return InvalidField(absl::StrCat(field, ".network"),
+                          "rates must not be negative, nor a peak below its average");
+    }
+  }
+  const v1::BlockRates& block = allocation.block();
+  if (block.read_bytes_per_second() < 0 || block.write_bytes_per_second() < 0 ||
+      block.read_operations_per_second() < 0 || block.write_operations_per_second() < 0) {
+    return InvalidField(absl::StrCat(field, ".block"), "rates must not be negative");
   }
   return absl::OkStatus();
 }
@@ -80,6 +106,7 @@ absl::Status CheckAllocations(const Allocations& allocations) {
       return InvalidField(absl::StrCat(field, ".kind"), "is given twice");
     }
     RETURN_IF_ERROR(CheckQuantity(allocation, field));
+    RETURN_IF_ERROR(CheckRates(allocation, field));
     RETURN_IF_ERROR(CheckBounds(allocation, field));
     RETURN_IF_ERROR(CheckPool(allocation, field));
   }

@@ -18,16 +18,7 @@ absl::Status CheckRequest(const v1::SetAllocationsRequest& request) {
     return InvalidField("request_id", "must be a lower-case UUID");
   }
   if (request.allocations().empty()) return InvalidField("allocations", "must not be empty");
-  RETURN_IF_ERROR(CheckAllocations(request.allocations()));
-  for (const v1::Allocation& allocation : request.allocations()) {
-    if (allocation.kind() != v1::RESOURCE_KIND_MEMORY &&
-        allocation.kind() != v1::RESOURCE_KIND_PROCESSOR) {
-      return Error(v1::ErrorInfo::REASON_NOT_SUPPORTED,
-                   absl::StrCat(v1::ResourceKind_Name(allocation.kind()),
-                                " is not allotted yet; memory and processors are"));
-    }
-  }
-  return absl::OkStatus();
+  return CheckAllocations(request.allocations());
 }
 
 absl::Status CheckEtag(const v1::SetAllocationsRequest& request, const Record& record) {

@@ -165,8 +165,10 @@ TEST_F(AllocationSettingTest, RefusesUnknownVmPoolKindAndWhatConfigurationForbid
   EXPECT_EQ(ReasonOf(Set(id, allocation).status()), v1::ErrorInfo::REASON_NOT_FOUND);
   allocation.Clear();
   allocation.set_kind(v1::RESOURCE_KIND_NETWORK);
-  allocation.set_virtual_quantity(1);
-  EXPECT_EQ(ReasonOf(Set(id, allocation).status()), v1::ErrorInfo::REASON_NOT_SUPPORTED);
+  allocation.mutable_network()->mutable_inbound()->set_average_kbps(-1);
+  EXPECT_TRUE(absl::IsInvalidArgument(Set(id, allocation).status()));
+  allocation.mutable_network()->mutable_inbound()->set_average_kbps(4000);
+  EXPECT_TRUE(Set(id, allocation).ok());
   EXPECT_EQ(ReasonOf(Set(id, Processor(65)).status()), v1::ErrorInfo::REASON_POLICY_FORBIDS);
   config_.set_max_memory_mib(2000);
   EXPECT_EQ(ReasonOf(Set(id, Memory(2001)).status()), v1::ErrorInfo::REASON_POLICY_FORBIDS);

@@ -68,6 +68,12 @@ v1::PeripheralRule& RuleOf(v1::EffectivePolicy& policy, v1::PeripheralClass peri
   return rule;
 }
 
+// Whether two rules give the same devices.
+bool SameAccess(const v1::PeripheralRule& a, const v1::PeripheralRule& b) {
+  return a.enabled() == b.enabled() && std::equal(a.exceptions().begin(), a.exceptions().end(),
+                                                  b.exceptions().begin(), b.exceptions().end());
+}
+
 // An operation on the same class.
 bool Contradicts(const OperationJournal::Entry& entry, v1::PeripheralClass peripheral_class) {
   v1::SetPeripheralRequest earlier;
@@ -108,6 +114,7 @@ absl::Status Peripherals::Decide(const v1::SetPeripheralRequest& request,
                  {{"virtual_machine", VirtualMachineName(id)}});
   }
   const std::string before = policy.SerializeAsString();
+  const bool same_access = SameAccess(RuleOf(policy, peripheral_class), request.rule());
   RuleOf(policy, peripheral_class) = request.rule();
   if (policy.SerializeAsString() != before) {
     policy.set_version(policy.version() + 1);
@@ -120,7 +127,8 @@ absl::Status Peripherals::Decide(const v1::SetPeripheralRequest& request,
   }
   FaultPoint("peripheral.decided");
   const PeripheralProgress progress = PeripheralProgressOf(record.status, peripheral_class);
-  if (!progress.ended) {
+  // Who may change it, or who comes first, is in force as it is decided.
+  if (!progress.ended && !same_access) {
     return parts_.enforcement.Begin(record, request.request_id(), metadata, request);
   }
   return parts_.journal.InsertDone(request.request_id(), metadata, request, progress.outcome,

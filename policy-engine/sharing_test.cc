@@ -31,7 +31,8 @@ class SharingTest : public PolicyEngineFixture {
   // `in`, `out`, `both` or `none`.
   std::string Between(const std::string& id, const std::string& peer,
                       SharingRule::Channel channel) {
-    for (const v1::SharingDecision& decision : Policy(id).policy().sharing_decisions()) {
+    const v1::PolicyStatus status = Policy(id);
+    for (const v1::SharingDecision& decision : status.policy().sharing_decisions()) {
       if (decision.peer() != Name(peer) || decision.channel() != channel) continue;
       if (decision.allow_in() && decision.allow_out()) return "both";
       return decision.allow_in() ? "in" : "out";
