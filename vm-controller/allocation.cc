@@ -80,15 +80,14 @@ absl::Status CheckAllocations(const Allocations& allocations) {
 void AddApplied(const Domain& domain, v1::VirtualMachine& vm) {
   const bool started =
       domain.state == DomainState::kRunning || domain.state == DomainState::kPaused;
-  const auto add = [&](v1::ResourceKind kind, int64_t defined, int64_t now) {
+  const auto add = [&](v1::ResourceKind kind, int64_t now) {
     v1::AppliedAllocation* applied = vm.add_applied_allocations();
     applied->set_kind(kind);
     applied->set_actual_quantity(started ? now : 0);
-    applied->set_pending(started && QuantityOf(vm.allocations(), kind) != defined);
-    applied->set_detail("limits and weights are not enforced by this controller");
+    applied->set_pending(started && QuantityOf(vm.allocations(), kind) != now);
   };
-  add(v1::RESOURCE_KIND_MEMORY, domain.spec.memory_mib, domain.memory_mib);
-  add(v1::RESOURCE_KIND_PROCESSOR, domain.spec.cpu_count, domain.spec.cpu_count);
+  add(v1::RESOURCE_KIND_MEMORY, domain.memory_mib);
+  add(v1::RESOURCE_KIND_PROCESSOR, domain.spec.cpu_count);
 }
 
 }  // namespace virmo::vm_controller

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
+
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
 #include "services/runtime/logging.h"
@@ -58,6 +60,12 @@ void EventRelay::OnDomainChanged(const std::string& id) {
   worker_->Run("", [call = target_->on_domain_changed, id] { call(id); });
 }
 
+void EventRelay::OnDevicesChanged(const std::string& id) {
+  MutexLock lock(mutex_);
+  if (!target_) return;
+  worker_->Run("", [call = target_->on_devices_changed, id] { call(id); });
+}
+
 void EventRelay::OnReachable(bool reachable, const std::string& detail) {
   MutexLock lock(mutex_);
   reachable_ = {reachable, detail};
@@ -92,8 +100,9 @@ Controller::Controller(const Parts& parts)
       snapshots_(parts.database),
       layers_(parts.database, files_),
       errands_(1),
+      host_devices_({parts.device_map}),
       shop_{parts.config, files_,    parts.journal, machines_, parts.hypervisor, parts.policy,
-            images_,      consoles_, snapshots_,    layers_,   errands_},
+            images_,      consoles_, snapshots_,    layers_,   errands_,         MakePolicyParts()},
       enforcer_(machines_, parts.hypervisor, parts.policy, consoles_,
                 {[this](const std::string& id, const std::string& request_id) {
                    return Save(v1::OPERATION_KIND_SUSPEND, id, request_id);
@@ -103,7 +112,8 @@ Controller::Controller(const Parts& parts)
                  },
                  [this](const std::string& id, const std::string& request_id) {
                    return Wipe(id, request_id);
-                 }}),
+                 }},
+                shop_.parts),
       reconciler_(parts.database, machines_, parts.hypervisor, parts.outbox, consoles_,
                   [this](const std::string& id) { enforcer_.Schedule(id); }),
       reporter_(machines_, parts.policy, [this] { return DescribeHost(); }),
@@ -118,12 +128,33 @@ Controller::Controller(const Parts& parts)
                 StartWithHost();
               }),
       requests_(shop_, parts.database, reporter_, runner_) {
-  machines_.OnChanged([this](const std::string& id) { reporter_.MarkChanged(id); });
+  machines_.OnChanged([this](const std::string& id) {
+    reporter_.MarkChanged(id);
+    if (peripherals_) peripherals_->OnMachineChanged(id);
+  });
+}
+
+PolicyParts Controller::MakePolicyParts() {
+  PolicyParts parts;
+  if (parts_.devices != nullptr) {
+    peripherals_.emplace(
+        Peripherals::Parts{machines_, *parts_.devices, host_devices_, parts_.outbox,
+                           [this](const std::string& id) { enforcer_.Schedule(id); }});
+    parts.push_back(&*peripherals_);
+    sharing_.emplace(*parts_.devices);
+    parts.push_back(&*sharing_);
+  }
+  if (parts_.devices != nullptr && parts_.resources != nullptr) {
+    resources_.emplace(Resources::Parts{machines_, *parts_.resources, *parts_.devices});
+    parts.push_back(&*resources_);
+  }
+  return parts;
 }
 
 Controller::~Controller() {
   Stop();
   parts_.events.Silence();
+  host_devices_.Stop();
   // They make requests, which go before them.
   auto_starter_.Stop();
   enforcer_.Stop();
@@ -135,7 +166,11 @@ absl::Status Controller::Start() {
   enforcer_.ScheduleAll();
   parts_.events.Listen(
       {[this](const std::string& id) { reconciler_.Observe(id); },
-       [this](bool reachable, const std::string& detail) { OnReachable(reachable, detail); }});
+       [this](bool reachable, const std::string& detail) { OnReachable(reachable, detail); },
+       [this](const std::string& id) { enforcer_.Schedule(id); }});
+  host_devices_.Start([this] {
+    if (peripherals_) peripherals_->OnHostChanged();
+  });
   return runner_.Recover();
 }
 
@@ -144,6 +179,7 @@ void Controller::Stop() {
   machines_.events().Close();
   parts_.journal.events().Close();
   consoles_.Close();
+  host_devices_.Close();
 }
 
 void Controller::OnReachable(bool reachable, const std::string& detail) {
@@ -234,6 +270,15 @@ v1::Host Controller::DescribeHost() {
   if (asked.ok()) host_ = *asked;
   host_.set_reachable(asked.ok());
   host_.set_detail(std::string(asked.status().message()));
+  if (asked.ok() && sharing_) {
+    const auto& networks = parts_.config.networks();
+    const bool only_user = std::all_of(networks.begin(), networks.end(), [](const auto& network) {
+      return network.source().empty() || network.source() == "user";
+    });
+    for (const v1::OperationSupport& ability : SharingAbilities(only_user)) {
+      *host_.add_operations() = ability;
+    }
+  }
   host_.set_max_virtual_machines(parts_.config.max_virtual_machines());
   struct statvfs info;
   if (statvfs(files_.Root().c_str(), &info) == 0) {

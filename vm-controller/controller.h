@@ -13,6 +13,8 @@
 #include "services/runtime/worker_pool.h"
 #include "vm-controller/auto_starter.h"
 #include "vm-controller/console_hub.h"
+#include "vm-controller/devices/host_devices.h"
+#include "vm-controller/devices/peripherals.h"
 #include "vm-controller/disk_layers.h"
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/image/image_store.h"
@@ -22,6 +24,8 @@
 #include "vm-controller/policy_reporter.h"
 #include "vm-controller/reconciler.h"
 #include "vm-controller/requests.h"
+#include "vm-controller/resources/resources.h"
+#include "vm-controller/sharing/sharing.h"
 #include "vm-controller/snapshot_store.h"
 
 namespace virmo::vm_controller {
@@ -33,6 +37,7 @@ class EventRelay : public HypervisorObserver {
   struct Target {
     std::function<void(const std::string& id)> on_domain_changed;
     std::function<void(bool reachable, const std::string& detail)> on_reachable;
+    std::function<void(const std::string& id)> on_devices_changed;
   };
 
   // Tells `target` from now on, on a thread of its own, and at once whether the hypervisor
@@ -43,6 +48,7 @@ class EventRelay : public HypervisorObserver {
   void Silence();
 
   void OnDomainChanged(const std::string& id) override;
+  void OnDevicesChanged(const std::string& id) override;
   void OnReachable(bool reachable, const std::string& detail) override;
 
  private:
@@ -68,6 +74,11 @@ class Controller {
     std::function<void(bool reachable, const std::string& detail)> on_reachable;
     // AutoStarter::BootId().
     std::string boot_id;
+    // What the hypervisor can do beside; nullptr: it cannot.
+    DevicePort* devices = nullptr;
+    ResourcePort* resources = nullptr;
+    // The integrator's map of host devices.
+    config::v1::DeviceMap device_map = {};
   };
 
   // The schemas its database needs.
@@ -99,9 +110,11 @@ class Controller {
   ConsoleHub& consoles() { return consoles_; }
   ImageStore& images() { return images_; }
   const config::v1::VmControllerConfig& config() const { return parts_.config; }
+  HostDevices& host_devices() { return host_devices_; }
   OperationJournal& journal() { return parts_.journal; }
 
  private:
+  PolicyParts MakePolicyParts();
   void OnReachable(bool reachable, const std::string& detail);
   absl::Status Start(const std::string& id, const std::string& request_id);
   void StartWithHost();
@@ -117,6 +130,11 @@ class Controller {
   SnapshotStore snapshots_;
   DiskLayers layers_;
   WorkerPool errands_;
+  HostDevices host_devices_;
+  // If the hypervisor has their ports.
+  std::optional<Peripherals> peripherals_;
+  std::optional<Sharing> sharing_;
+  std::optional<Resources> resources_;
   Workshop shop_;
   Mutex mutex_;
   v1::Host host_ ABSL_GUARDED_BY(mutex_);

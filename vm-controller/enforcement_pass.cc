@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/enforcement_pass.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/runtime/fault_point.h"
@@ -89,6 +91,8 @@ void EnforcementPass::SetChannels(Access access) {
 void EnforcementPass::Close() {
   Add("lock.console", AppliedItem::OUTCOME_APPLIED);
   SetChannels(Access::kClosed);
+  // Before it is held: a guest that stands still lets go of nothing.
+  EnforceParts();
   if (!HoldRun()) items_.clear();
 }
 
@@ -97,6 +101,19 @@ void EnforcementPass::Open() {
   Add("lock.console", AppliedItem::OUTCOME_APPLIED);
   SetChannels(Access::kOpen);
   ReleaseRun();
+  EnforceParts();
+}
+
+void EnforcementPass::EnforceParts() {
+  PolicySubject subject = {id_, record_, policy_, domain_};
+  subject.locked = IsLocked(policy_);
+  subject.started = domain_ && IsStarted(*domain_);
+  for (PolicyPart* part : parts_) {
+    for (v1::AppliedItem& item : part->Enforce(subject)) {
+      if (item.outcome() == AppliedItem::OUTCOME_FAILED) all_well_ = false;
+      items_.push_back(std::move(item));
+    }
+  }
 }
 
 // Returns false if the outcome is open: an operation that was begun for it will end.
@@ -189,7 +206,10 @@ void EnforcementPass::ReleaseBySavedState() {
 
 // What is decided is in the record at once; the domain is defined anew at each start.
 void EnforcementPass::Allocate() {
-  if (!policy_ || items_.empty()) return;
+  const bool told = std::any_of(items_.begin(), items_.end(), [](const AppliedItem& item) {
+    return item.item() == "allocation.memory";
+  });
+  if (!policy_ || items_.empty() || told) return;
   const bool started = domain_ && IsStarted(*domain_);
   const auto add = [&](const char* item, v1::ResourceKind kind, int64_t now) {
     const int64_t asked = QuantityOf(policy_->allocations(), kind);

@@ -14,11 +14,12 @@ namespace virmo::vm_controller {
 class EnforcementPass {
  public:
   EnforcementPass(Machines& machines, Hypervisor& hypervisor, ConsoleHub& consoles,
-                  const PolicyEnforcer::Saving& saving, std::string id)
+                  const PolicyEnforcer::Saving& saving, const PolicyParts& parts, std::string id)
       : machines_(machines),
         hypervisor_(hypervisor),
         consoles_(consoles),
         saving_(saving),
+        parts_(parts),
         id_(std::move(id)) {}
 
   // Returns whether there is something to report: an outcome of every item. Else it is moot (no
@@ -40,6 +41,7 @@ class EnforcementPass {
   bool HoldByPause();
   void ReleaseRun();
   void ReleaseBySavedState();
+  void EnforceParts();
   void Allocate();
   void Record();
   bool IsNewest();
@@ -51,6 +53,7 @@ class EnforcementPass {
   Hypervisor& hypervisor_;
   ConsoleHub& consoles_;
   const PolicyEnforcer::Saving& saving_;
+  const PolicyParts& parts_;
   const std::string id_;
   std::optional<v1::EffectivePolicy> policy_;
   std::optional<Domain> domain_;

@@ -32,7 +32,9 @@ struct DomainSpec {
   std::string id;     // The virtual machine's UUID; the domain's too.
   std::string title;  // The display name.
   int64_t memory_mib = 0;
+  int64_t memory_max_mib = 0;  // What it may grow to while it runs; 0: memory_mib.
   int cpu_count = 1;
+  int cpu_max = 0;            // Likewise; 0: cpu_count.
   std::string disk_path;      // A qcow2 file.
   std::vector<Drive> drives;  // The others.
   std::string image_digest;
@@ -151,6 +153,9 @@ class HypervisorObserver {
 
   // Something about this domain changed; Get() tells what.
   virtual void OnDomainChanged(const std::string& id) = 0;
+
+  // A device of this domain came or went.
+  virtual void OnDevicesChanged(const std::string& /*id*/) {}
 
   // The hypervisor answers (again), or does not and why. Everything may have changed meanwhile.
   virtual void OnReachable(bool reachable, const std::string& detail) = 0;

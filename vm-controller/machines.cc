@@ -32,6 +32,22 @@ void ShowDomain(const Domain& domain, v1::VirtualMachine& vm) {
   AddApplied(domain, vm);
 }
 
+// The quantity is the domain's, as it is newer.
+void ShowApplied(const std::vector<v1::AppliedAllocation>& all, v1::VirtualMachine& vm) {
+  for (const v1::AppliedAllocation& one : all) {
+    v1::AppliedAllocation* shown = nullptr;
+    for (v1::AppliedAllocation& there : *vm.mutable_applied_allocations()) {
+      if (there.kind() == one.kind()) shown = &there;
+    }
+    const int64_t quantity = shown == nullptr ? one.actual_quantity() : shown->actual_quantity();
+    if (shown == nullptr) shown = vm.add_applied_allocations();
+    const bool pending = shown->pending() || one.pending();
+    *shown = one;
+    shown->set_actual_quantity(quantity);
+    shown->set_pending(pending);
+  }
+}
+
 }  // namespace
 
 v1::VirtualMachine Machines::View(const MachineRecord& record) {
@@ -39,6 +55,8 @@ v1::VirtualMachine Machines::View(const MachineRecord& record) {
   MutexLock lock(mutex_);
   const auto found = domains_.find(record.id);
   if (found != domains_.end()) ShowDomain(found->second, vm);
+  const auto applied = applied_.find(record.id);
+  if (applied != applied_.end()) ShowApplied(applied->second, vm);
   if (!reachable_) {
     vm.set_state_detail(
         absl::StrCat("last known state; the hypervisor cannot be asked: ", unreachable_detail_));
@@ -109,6 +127,23 @@ void Machines::TellInTurn(const std::string& id) {
     database_.AfterCommit([this, id] { Tell(id); });
     return absl::OkStatus();
   });
+}
+
+void Machines::SetApplied(const std::string& id,
+                          const std::vector<v1::AppliedAllocation>& applied) {
+  const auto text = [](const std::vector<v1::AppliedAllocation>& all) {
+    std::string bytes;
+    for (const v1::AppliedAllocation& one : all)
+      absl::StrAppend(&bytes, one.SerializeAsString(), ";");
+    return bytes;
+  };
+  {
+    MutexLock lock(mutex_);
+    std::vector<v1::AppliedAllocation>& known = applied_[id];
+    if (text(known) == text(applied)) return;
+    known = applied;
+  }
+  TellInTurn(id);
 }
 
 void Machines::ForgetDomain(const std::string& id) {

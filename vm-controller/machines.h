@@ -41,6 +41,9 @@ class Machines {
   void SetDomain(const Domain& domain);
   void ForgetDomain(const std::string& id);
 
+  // How far a running one's allocations are in force; shown beside what the hypervisor shows.
+  void SetApplied(const std::string& id, const std::vector<v1::AppliedAllocation>& applied);
+
   // Whether the hypervisor answers; if not, what is known is shown as last known.
   void SetReachable(bool reachable, const std::string& detail);
   bool AwaitReachable(absl::Duration timeout);
@@ -66,6 +69,7 @@ class Machines {
   Mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Domain> domains_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, std::vector<v1::AppliedAllocation>> applied_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::shared_ptr<Mutex>> gates_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::function<void(const std::string&)>> listeners_ ABSL_GUARDED_BY(mutex_);
   bool reachable_ ABSL_GUARDED_BY(mutex_) = false;

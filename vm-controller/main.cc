@@ -17,8 +17,12 @@
 #include "services/runtime/status_macros.h"
 #include "services/runtime/uuid.h"
 #include "vm-controller/controller.h"
+#include "vm-controller/devices/device_map.h"
+#include "vm-controller/host_device_service.h"
 #include "vm-controller/libvirt/kvm_probe.h"
+#include "vm-controller/libvirt/libvirt_devices.h"
 #include "vm-controller/libvirt/libvirt_hypervisor.h"
+#include "vm-controller/libvirt/libvirt_resources.h"
 #include "vm-controller/package_service.h"
 #include "vm-controller/policy_client.h"
 #include "vm-controller/policy_link.h"
@@ -141,6 +145,7 @@ absl::Status Serve(Process& process, const Config& config) {
   RETURN_IF_ERROR(Controller::MakeDirectories(config));
   RETURN_IF_ERROR(LockStateDirectory(config));
   RETURN_IF_ERROR(PrepareEmbedded(config));
+  ASSIGN_OR_RETURN(config::v1::DeviceMap device_map, ReadDeviceMap(config.device_map_file()));
   std::string damage;
   ASSIGN_OR_RETURN(const std::unique_ptr<Database> database,
                    Database::OpenOrSetAside(absl::StrCat(config.state_directory(), "/state.db"),
@@ -155,8 +160,12 @@ absl::Status Serve(Process& process, const Config& config) {
   EventRelay events;
   process.SetDegraded("hypervisor", "not reached yet");
   LibvirtHypervisor hypervisor(HypervisorOptions(config), events);
+  LibvirtDevices devices(hypervisor.connection());
+  LibvirtResources resources(hypervisor.connection());
   Controller controller({config, *database, journal, outbox, hypervisor, events, policy,
-                         Degradation(process, "hypervisor"), AutoStarter::BootId()});
+                         Degradation(process, "hypervisor"), AutoStarter::BootId(), &devices,
+                         &resources, std::move(device_map)});
+  HostDeviceServiceImpl host_devices(controller);
   VirtualMachineServiceImpl service(controller);
   SnapshotServiceImpl snapshots(controller.requests());
   PackageServiceImpl packages(controller);
@@ -164,6 +173,7 @@ absl::Status Serve(Process& process, const Config& config) {
   process.Register(service);
   process.Register(snapshots);
   process.Register(packages);
+  process.Register(host_devices);
   process.Register(operations);
   process.OnShutdown([&] { controller.Stop(); });
   RETURN_IF_ERROR(controller.Start());

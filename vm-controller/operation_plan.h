@@ -19,6 +19,7 @@
 #include "vm-controller/machine_files.h"
 #include "vm-controller/machines.h"
 #include "vm-controller/policy_engine.h"
+#include "vm-controller/policy_part.h"
 #include "vm-controller/snapshot_store.h"
 
 namespace virmo::vm_controller {
@@ -37,6 +38,8 @@ struct Workshop {
   DiskLayers& layers;
   // What is done soon after an operation, beside the next; lost if this process ends.
   WorkerPool& errands;
+  // What holds beside the lock; asked before a guest is let run and before its state is saved.
+  PolicyParts parts;
 };
 
 // One operation at work.

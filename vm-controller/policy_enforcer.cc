@@ -18,12 +18,13 @@ constexpr int kThreads = 3;
 }  // namespace
 
 PolicyEnforcer::PolicyEnforcer(Machines& machines, Hypervisor& hypervisor, PolicyEngine& policy,
-                               ConsoleHub& consoles, Saving saving)
+                               ConsoleHub& consoles, Saving saving, PolicyParts parts)
     : machines_(machines),
       hypervisor_(hypervisor),
       policy_(policy),
       consoles_(consoles),
       saving_(std::move(saving)),
+      parts_(std::move(parts)),
       workers_(std::make_unique<WorkerPool>(kThreads)),
       retry_([this] { Retry(); }) {}
 
@@ -76,7 +77,7 @@ void PolicyEnforcer::Retry() {
 }
 
 bool PolicyEnforcer::Enforce(const std::string& id) {
-  EnforcementPass pass(machines_, hypervisor_, consoles_, saving_, id);
+  EnforcementPass pass(machines_, hypervisor_, consoles_, saving_, parts_, id);
   if (!pass.Run()) return pass.is_moot();
   v1::ReportAppliedRequest request;
   request.set_virtual_machine(VirtualMachineName(id));

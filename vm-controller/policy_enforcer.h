@@ -14,6 +14,7 @@
 #include "vm-controller/hypervisor.h"
 #include "vm-controller/machines.h"
 #include "vm-controller/policy_engine.h"
+#include "vm-controller/policy_part.h"
 
 namespace virmo::vm_controller {
 
@@ -34,7 +35,7 @@ class PolicyEnforcer {
 
   // All must outlive it.
   PolicyEnforcer(Machines& machines, Hypervisor& hypervisor, PolicyEngine& policy,
-                 ConsoleHub& consoles, Saving saving);
+                 ConsoleHub& consoles, Saving saving, PolicyParts parts = {});
   ~PolicyEnforcer();
   PolicyEnforcer(const PolicyEnforcer&) = delete;
   PolicyEnforcer& operator=(const PolicyEnforcer&) = delete;
@@ -58,6 +59,7 @@ class PolicyEnforcer {
   PolicyEngine& policy_;
   ConsoleHub& consoles_;
   const Saving saving_;
+  const PolicyParts parts_;
   Mutex mutex_;
   std::condition_variable changed_;
   std::set<std::string> failed_ ABSL_GUARDED_BY(mutex_);

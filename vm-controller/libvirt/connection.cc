@@ -143,9 +143,14 @@ bool Connection::Open() {
 void Connection::RegisterEvents(virConnectPtr connect) {
   virConnectRegisterCloseCallback(connect, &Connection::OnClosed, this, nullptr);
   virConnectSetKeepAlive(connect, kKeepAliveSeconds, kKeepAliveCount);
-  callback_ = virConnectDomainEventRegisterAny(connect, nullptr, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                               VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnLifecycle),
-                                               this, nullptr);
+  const auto listen = [&](int event, virConnectDomainEventGenericCallback callback) {
+    const int id =
+        virConnectDomainEventRegisterAny(connect, nullptr, event, callback, this, nullptr);
+    if (id >= 0) callbacks_.push_back(id);
+  };
+  listen(VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnLifecycle));
+  listen(VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnDevice));
+  listen(VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(&Connection::OnDevice));
 }
 
 void Connection::Drop(const std::string& why) {
@@ -158,13 +163,21 @@ void Connection::Drop(const std::string& why) {
   }
   if (old == nullptr) return;
   virConnectUnregisterCloseCallback(old.get(), &Connection::OnClosed);
-  if (callback_ >= 0) virConnectDomainEventDeregisterAny(old.get(), callback_);
+  for (const int id : callbacks_) virConnectDomainEventDeregisterAny(old.get(), id);
+  callbacks_.clear();
   old.reset();
   observer_.OnReachable(false, why);
 }
 
 void Connection::OnClosed(virConnectPtr, int, void* self) {
   static_cast<Connection*>(self)->Suspect();
+}
+
+void Connection::OnDevice(virConnectPtr, virDomainPtr domain, const char*, void* self) {
+  char uuid[VIR_UUID_STRING_BUFLEN];
+  if (virDomainGetUUIDString(domain, uuid) == 0) {
+    static_cast<Connection*>(self)->observer_.OnDevicesChanged(uuid);
+  }
 }
 
 int Connection::OnLifecycle(virConnectPtr, virDomainPtr domain, int, int, void* self) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "services/runtime/mutex.h"
@@ -63,6 +64,7 @@ class Connection {
   void RegisterEvents(virConnectPtr connect);
   void Drop(const std::string& why);
   static void OnClosed(virConnectPtr connect, int reason, void* self);
+  static void OnDevice(virConnectPtr connect, virDomainPtr domain, const char* alias, void* self);
   static int OnLifecycle(virConnectPtr connect, virDomainPtr domain, int event, int detail,
                          void* self);
 
@@ -74,7 +76,7 @@ class Connection {
   std::string error_ ABSL_GUARDED_BY(mutex_) = "not connected yet";
   bool lost_ ABSL_GUARDED_BY(mutex_) = false;
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
-  int callback_ = -1;  // Of thread_ alone.
+  std::vector<int> callbacks_;  // Of thread_ alone.
   std::thread thread_;
 };
 

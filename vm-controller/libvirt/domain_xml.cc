@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm-controller/libvirt/domain_xml.h"
 
+#include <algorithm>
 #include <pugixml.hpp>
 #include <sstream>
 
@@ -8,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "services/runtime/error.h"
+#include "vm-controller/devices/device_port.h"
+#include "vm-controller/tap_name.h"
 
 namespace virmo::vm_controller {
 namespace {
@@ -32,6 +35,12 @@ std::string Print(const pugi::xml_node& node) {
   std::ostringstream text;
   node.print(text, "", pugi::format_raw);
   return text.str();
+}
+
+void AddSize(pugi::xml_node domain, const char* name, int64_t mib) {
+  pugi::xml_node size = Add(domain, name);
+  Set(size, "unit", "MiB");
+  size.text().set(std::to_string(mib).c_str());
 }
 
 void AddMetadata(pugi::xml_node domain, const DomainSpec& spec) {
@@ -105,6 +114,9 @@ void AddInterface(pugi::xml_node devices, const NetworkInterface& nic) {
   } else {
     Set(interface, "type", "user");
   }
+  if (nic.source != "user" && !nic.source.empty()) {
+    Set(Add(interface, "target"), "dev", TapName(nic.mac_address));
+  }
   Set(Add(interface, "mac"), "address", nic.mac_address);
   Set(Add(interface, "model"), "type", nic.model.empty() ? "virtio" : nic.model);
   Set(Add(interface, "link"), "state", nic.link_up ? "up" : "down");
@@ -136,6 +148,17 @@ void AddAgentChannel(pugi::xml_node devices, const std::string& console_socket) 
   Set(target, "name", kAgentName);
 }
 
+// What peripherals are plugged into while it runs: USB, and PCI for serial ports.
+void AddPeripheralBuses(pugi::xml_node devices) {
+  pugi::xml_node bridge = Add(devices, "controller");
+  Set(bridge, "type", "pci");
+  Set(bridge, "model", "pcie-to-pci-bridge");
+  pugi::xml_node usb = Add(devices, "controller");
+  Set(usb, "type", "usb");
+  Set(usb, "model", "qemu-xhci");
+  Set(usb, "ports", "15");
+}
+
 void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& platform) {
   pugi::xml_node devices = Add(domain, "devices");
   if (!platform.emulator.empty()) AddText(devices, "emulator", platform.emulator);
@@ -153,6 +176,7 @@ void AddDevices(pugi::xml_node domain, const DomainSpec& spec, const Platform& p
       Set(port, "type", "pci");
       Set(port, "model", "pcie-root-port");
     }
+    AddPeripheralBuses(devices);
   }
   if (spec.tpm) {
     pugi::xml_node tpm = Add(devices, "tpm");
@@ -182,6 +206,11 @@ NetworkInterface ReadInterface(const pugi::xml_node& node) {
   nic.model = node.child("model").attribute("type").value();
   nic.link_up = std::string(node.child("link").attribute("state").value()) != "down";
   return nic;
+}
+
+// A peripheral, that is no part of what it was made with.
+bool IsPluggedIn(const pugi::xml_node& device) {
+  return IsOurDevice(device.child("alias").attribute("name").value());
 }
 
 // libvirt writes `virmo:owner` back under the prefix it was given.
@@ -223,10 +252,11 @@ std::string WriteDomainXml(const DomainSpec& spec, const Platform& platform) {
   AddText(domain, "uuid", spec.id);
   AddText(domain, "title", spec.title);
   AddMetadata(domain, spec);
-  pugi::xml_node memory = Add(domain, "memory");
-  Set(memory, "unit", "MiB");
-  memory.text().set(std::to_string(spec.memory_mib).c_str());
-  AddText(domain, "vcpu", std::to_string(spec.cpu_count));
+  AddSize(domain, "memory", std::max(spec.memory_mib, spec.memory_max_mib));
+  AddSize(domain, "currentMemory", spec.memory_mib);
+  pugi::xml_node vcpu = Add(domain, "vcpu");
+  Set(vcpu, "current", absl::StrCat(spec.cpu_count));
+  vcpu.text().set(std::max(spec.cpu_count, spec.cpu_max));
   AddPlatform(domain, spec, platform);
   AddDevices(domain, spec, platform);
   return Print(domain);
@@ -249,10 +279,16 @@ absl::StatusOr<Domain> ReadDomainXml(const std::string& xml) {
   domain.spec.image_digest = owner.attribute("image").value();
   domain.spec.memory_mib = MemoryMib(node.child("memory"));
   domain.memory_mib = MemoryMib(node.child("currentMemory"));
-  domain.spec.cpu_count = node.child("vcpu").text().as_int(1);
-  domain.spec.disk_path = devices.child("disk").child("source").attribute("file").value();
+  const pugi::xml_node vcpu = node.child("vcpu");
+  domain.spec.cpu_max = vcpu.text().as_int(1);
+  domain.spec.cpu_count = vcpu.attribute("current").as_int(domain.spec.cpu_max);
+  const pugi::xml_node disk = devices.find_child([](const pugi::xml_node& child) {
+    return std::string(child.name()) == "disk" && !IsPluggedIn(child);
+  });
+  domain.spec.disk_path = disk.child("source").attribute("file").value();
   domain.spec.console_socket = devices.child("serial").child("source").attribute("path").value();
   for (const pugi::xml_node& nic : devices.children("interface")) {
+    if (IsPluggedIn(nic)) continue;
     domain.spec.interfaces.push_back(ReadInterface(nic));
   }
   return domain;
@@ -263,7 +299,8 @@ std::vector<std::string> InterfacesWithLink(const std::string& xml, bool up) {
   document.load_buffer(xml.data(), xml.size());
   std::vector<std::string> interfaces;
   for (pugi::xml_node nic : document.child("domain").child("devices").children("interface")) {
-    if (ReadInterface(nic).link_up == up) continue;
+    // The link of one that was plugged in is its policy's to open.
+    if (ReadInterface(nic).link_up == up || (up && IsPluggedIn(nic))) continue;
     nic.remove_child("link");
     Set(Add(nic, "link"), "state", up ? "up" : "down");
     interfaces.push_back(Print(nic));

@@ -58,6 +58,9 @@ class LibvirtHypervisor : public Hypervisor {
   absl::Status SetGuestClock(const std::string& id) override;
   absl::StatusOr<v1::Host> GetHost() override;
 
+  // For the ports beside it.
+  Connection& connection() { return connection_; }
+
  private:
   using Call = std::function<int(virDomainPtr)>;
   using Goal = std::function<bool(DomainState)>;

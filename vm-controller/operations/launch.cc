@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "services/runtime/error.h"
 #include "services/runtime/files.h"
@@ -50,11 +52,25 @@ absl::Status AdmitAndRun(const Job& job, v1::OperationKind kind) {
   return LetRun(job);
 }
 
+// Processors that a guest can be given while it runs; it costs next to nothing.
+constexpr int kCpuRoom = 4;
+
+// How far an allocation may grow by its policy while the guest runs.
+int64_t RoomFor(const Job& job, const std::string& vm_id, v1::ResourceKind kind) {
+  const auto policy = job.shop.machines.store().GetPolicy(vm_id);
+  if (!policy.ok() || !policy->has_value()) return 0;
+  for (const v1::Allocation& allocation : (*policy)->allocations()) {
+    if (allocation.kind() == kind) return allocation.maximum();
+  }
+  return 0;
+}
+
 }  // namespace
 
 absl::Status OpenChannels(const Job& job) {
   ASSIGN_OR_RETURN(const auto policy, job.shop.machines.store().GetPolicy(job.vm_id));
   const Access access = IsLocked(policy) ? Access::kClosed : Access::kOpen;
+  for (PolicyPart* part : job.shop.parts) RETURN_IF_ERROR(part->BeforeRun(job.vm_id));
   const AccessReport report = job.shop.hypervisor.SetAccess(job.vm_id, access);
   // A hypervisor that cannot close them has nothing to open; the enforcer reports it.
   for (const absl::Status& status : {report.network, report.agent}) {
@@ -75,6 +91,9 @@ absl::StatusOr<DomainSpec> SpecOf(const Job& job, const std::string& vm_id) {
   spec.memory_mib = QuantityOf(record.vm.allocations(), v1::RESOURCE_KIND_MEMORY);
   spec.cpu_count =
       static_cast<int>(QuantityOf(record.vm.allocations(), v1::RESOURCE_KIND_PROCESSOR));
+  spec.memory_max_mib = RoomFor(job, vm_id, v1::RESOURCE_KIND_MEMORY);
+  spec.cpu_max =
+      std::max(kCpuRoom, static_cast<int>(RoomFor(job, vm_id, v1::RESOURCE_KIND_PROCESSOR)));
   spec.disk_path = job.shop.files.Disk(vm_id);
   spec.firmware = record.vm.firmware().kind();
   spec.tpm = record.vm.firmware().tpm();

@@ -35,6 +35,15 @@ absl::Status RunOn(const Job& job) {
              : status;
 }
 
+// What may be gone or forbidden when the state is loaded again must not be in it. It comes back
+// with the policy's next enforcement, also when the save fails.
+absl::Status TakeDevicesOut(const Job& job) {
+  ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
+  if (!IsStarted(domain)) return absl::OkStatus();
+  for (PolicyPart* part : job.shop.parts) RETURN_IF_ERROR(part->BeforeSave(job.vm_id));
+  return absl::OkStatus();
+}
+
 // A start from the saved state uses it up. What may not run after it is saved again.
 absl::Status SaveAgain(const Job& job) {
   ASSIGN_OR_RETURN(const Domain domain, job.shop.hypervisor.Get(job.vm_id));
@@ -54,7 +63,8 @@ void SetClockSoon(const Job& job) {
 
 Plan MakeSuspendPlan(Job& job) {
   Plan plan;
-  plan.steps = {{"save", [&job] { return Save(job); }}};
+  plan.steps = {{"devices", [&job] { return TakeDevicesOut(job); }},
+                {"save", [&job] { return Save(job); }}};
   plan.roll_back = [&job] { return RunOn(job); };
   plan.on_success = [&job](MachineRecord& record) {
     record.vm.set_paused_by_lock(false);
