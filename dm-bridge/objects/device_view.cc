@@ -33,6 +33,7 @@ DeviceView::DeviceView(std::shared_ptr<grpc::Channel> controller,
                        std::shared_ptr<grpc::Channel> policy, Callbacks callbacks)
     : machines_(v1::VirtualMachineService::NewStub(controller)),
       policies_(v1::PolicyService::NewStub(policy)),
+      host_devices_stub_(v1::HostDeviceService::NewStub(controller)),
       operations_(google::longrunning::Operations::NewStub(controller)),
       policy_operations_(google::longrunning::Operations::NewStub(policy)),
       callbacks_(std::move(callbacks)),
@@ -156,6 +157,7 @@ void DeviceView::OnCommands() {
   machine_cache_.clear();
   policy_cache_.clear();
   host_.reset();
+  host_devices_.reset();
   pools_.reset();
   capabilities_.reset();
 }
@@ -273,6 +275,22 @@ absl::StatusOr<v1::Host> DeviceView::GetHost() {
   MutexLock lock(mutex_);
   host_ = host;
   return host;
+}
+
+absl::StatusOr<v1::ListHostDevicesResponse> DeviceView::GetHostDevices() {
+  {
+    MutexLock lock(mutex_);
+    if (host_devices_) return *host_devices_;
+  }
+  absl::StatusOr<v1::ListHostDevicesResponse> devices =
+      Invoke(*host_devices_stub_, &v1::HostDeviceService::Stub::ListHostDevices,
+             v1::ListHostDevicesRequest());
+  // A controller without the service has no devices to give.
+  if (absl::IsUnimplemented(devices.status())) devices = v1::ListHostDevicesResponse();
+  RETURN_IF_ERROR(devices.status());
+  MutexLock lock(mutex_);
+  host_devices_ = *devices;
+  return devices;
 }
 
 absl::StatusOr<v1::ListPoolsResponse> DeviceView::GetPools() {

@@ -18,6 +18,7 @@
 #include "google/longrunning/operations.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "services/runtime/watch_client.h"
+#include "virmo/v1/host_device_service.grpc.pb.h"
 #include "virmo/v1/policy_service.grpc.pb.h"
 #include "virmo/v1/virtual_machine_service.grpc.pb.h"
 
@@ -50,6 +51,7 @@ class DeviceView {
 
   // Asked for once for each message.
   absl::StatusOr<v1::Host> GetHost();
+  absl::StatusOr<v1::ListHostDevicesResponse> GetHostDevices();
   absl::StatusOr<v1::ListPoolsResponse> GetPools();
   absl::StatusOr<v1::ListAllocationCapabilitiesResponse> GetCapabilities();
 
@@ -84,6 +86,7 @@ class DeviceView {
 
   const std::unique_ptr<v1::VirtualMachineService::Stub> machines_;
   const std::unique_ptr<v1::PolicyService::Stub> policies_;
+  const std::unique_ptr<v1::HostDeviceService::Stub> host_devices_stub_;
   const std::unique_ptr<google::longrunning::Operations::Stub> operations_;
   const std::unique_ptr<google::longrunning::Operations::Stub> policy_operations_;
   const Callbacks callbacks_;
@@ -99,6 +102,7 @@ class DeviceView {
   Cache<v1::VirtualMachine> machine_cache_ ABSL_GUARDED_BY(mutex_);
   Cache<v1::PolicyStatus> policy_cache_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::Host> host_ ABSL_GUARDED_BY(mutex_);
+  std::optional<v1::ListHostDevicesResponse> host_devices_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::ListPoolsResponse> pools_ ABSL_GUARDED_BY(mutex_);
   std::optional<v1::ListAllocationCapabilitiesResponse> capabilities_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, std::string> unfinished_ ABSL_GUARDED_BY(mutex_);  // name to server id

@@ -173,6 +173,7 @@ ManagementObject MakeVirmoObject(DeviceView& view, SettingsStore& settings,
   Append(MachineResourceNodes(view), object.nodes);
   Append(MachineLockNodes(view), object.nodes);
   Append(MachineUserUnlockNodes(view), object.nodes);
+  Append(MachinePeripheralNodes(view), object.nodes);
   return object;
 }
 

@@ -26,6 +26,7 @@ std::vector<NodeType> MachineOperationNodes(DeviceView& view, SettingsStore& set
 std::vector<NodeType> MachineResourceNodes(DeviceView& view);
 std::vector<NodeType> MachineLockNodes(DeviceView& view);
 std::vector<NodeType> MachineUserUnlockNodes(DeviceView& view);
+std::vector<NodeType> MachinePeripheralNodes(DeviceView& view);
 std::vector<NodeType> ProvisionNodes(DeviceView& view, ProvisionStore& provisions);
 std::vector<NodeType> TransferNodes(DeviceView& view, TransferStore& transfers);
 

@@ -143,6 +143,48 @@ AllocationField CpuLimit() {
           .set = [](v1::Allocation& asked, int64_t value) { asked.set_limit(value); }};
 }
 
+// A field of one direction of the network's rates.
+AllocationField NetworkRate(bool inbound, int64_t (v1::NetworkRates::Rate::*get)() const,
+                            void (v1::NetworkRates::Rate::*set)(int64_t)) {
+  return {.kind = v1::RESOURCE_KIND_NETWORK,
+          .get =
+              [inbound, get](const v1::Allocation& asked) {
+                const v1::NetworkRates& rates = asked.network();
+                return ((inbound ? rates.inbound() : rates.outbound()).*get)();
+              },
+          .set =
+              [inbound, set](v1::Allocation& asked, int64_t value) {
+                v1::NetworkRates& rates = *asked.mutable_network();
+                ((inbound ? *rates.mutable_inbound() : *rates.mutable_outbound()).*set)(value);
+              }};
+}
+
+void AddNetworkNodes(DeviceView& view, std::vector<NodeType>& nodes) {
+  using Rate = v1::NetworkRates::Rate;
+  nodes.push_back({.path = "VMs/*/Resources/Network"});
+  for (const bool inbound : {true, false}) {
+    const std::string prefix = inbound ? "Network/In" : "Network/Out";
+    const auto add = [&](const char* name, auto get, auto set) {
+      nodes.push_back(AllocationLeaf(view, prefix + name, NetworkRate(inbound, get, set), false));
+    };
+    add("Average", &Rate::average_kbps, &Rate::set_average_kbps);
+    add("Peak", &Rate::peak_kbps, &Rate::set_peak_kbps);
+    add("Burst", &Rate::burst_kib, &Rate::set_burst_kib);
+  }
+}
+
+// What this host cannot enforce, with the reasons; empty if it can all that is asked.
+std::string NotEnforceable(const Machine& vm) {
+  std::string text;
+  for (const v1::AppliedAllocation& applied : vm.applied_allocations()) {
+    for (const v1::AppliedSetting& setting : applied.settings()) {
+      if (setting.enforceable()) continue;
+      absl::StrAppend(&text, text.empty() ? "" : "; ", setting.setting(), ": ", setting.detail());
+    }
+  }
+  return text;
+}
+
 NodeType MemoryBound(DeviceView& view, const std::string& path, bool upper) {
   NodeType node{.path = "VMs/*/Resources/RAM/" + path, .format = Format::kInt};
   node.read = [&view, upper](const Call&) -> absl::StatusOr<std::string> {
@@ -201,7 +243,10 @@ std::vector<NodeType> MachineResourceNodes(DeviceView& view) {
   nodes.push_back(AllocationLeaf(view, "CPU/Limit", CpuLimit(), false));
   nodes.push_back(MachineLeaf(view, root + "/Storage/Size", Format::kInt, StorageSize));
   nodes.push_back(MachineLeaf(view, root + "/Storage/Used", Format::kInt, StorageUsed));
+  AddNetworkNodes(view, nodes);
   nodes.push_back(MachineLeaf(view, root + "/Pending", Format::kBool, Pending));
+  nodes.push_back({.path = root + "/Ext"});
+  nodes.push_back(MachineLeaf(view, root + "/Ext/NotEnforceable", Format::kChr, NotEnforceable));
   return nodes;
 }
 

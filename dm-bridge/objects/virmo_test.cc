@@ -138,7 +138,6 @@ TEST_F(VirmoTest, ShowsAVirtualMachineAsTheServicesTellIt) {
   EXPECT_EQ(Get(Of("Lock/Mode")), "20");
   EXPECT_EQ(Get(Of("Lock/LockedBy")), "!404");
   EXPECT_EQ(Get(Of("LastOperation")), "!404");
-  EXPECT_EQ(Get(Of("Peripherals")), "!404");
   EXPECT_EQ(Get(Of("Lock/UserUnlock/Allowed")), "false");
   EXPECT_EQ(Get(Of("Lock/UserUnlock/MaxAttempts")), "5");
   EXPECT_EQ(Get(Of("Lock/KeyEscrow")), "!404");
@@ -431,6 +430,28 @@ TEST(RequestIdTest, DependsOnServerUriCorrelatorAndArgument) {
   uncorrelated.correlator = "";
   same.correlator = "";
   EXPECT_NE(RequestIdOf(uncorrelated), RequestIdOf(same));
+}
+
+TEST_F(VirmoTest, EachClassOfPeripheralsIsAnInstanceOfDcmo) {
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Property")), "Bluetooth");
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Group")), "Connectivity");
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Attached")), "false");
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Enabled")), "false") << "default deny";
+  EXPECT_EQ(Get(Of("Peripherals/Toaster/Enabled")), "!404");
+
+  EXPECT_EQ(Exec(Of("Peripherals/Bluetooth/Operations/Enable")), "202");
+  const auto requests = device_->policies.peripherals();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].rule().peripheral_class(), v1::PERIPHERAL_CLASS_BLUETOOTH);
+  EXPECT_TRUE(requests[0].rule().enabled());
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Enabled")), "true");
+
+  EXPECT_EQ(Replace(Of("Peripherals/Bluetooth/DCMOConfig/DenyUserEnable"), "true"), "200");
+  EXPECT_EQ(Replace(Of("Peripherals/Bluetooth/Exclusive"), "true"), "200");
+  const v1::PeripheralRule rule = device_->policies.peripherals().back().rule();
+  EXPECT_TRUE(rule.enabled() && rule.deny_user_enable() && rule.exclusive());
+  EXPECT_EQ(Exec(Of("Peripherals/Bluetooth/Operations/Disable")), "202");
+  EXPECT_EQ(Get(Of("Peripherals/Bluetooth/Enabled")), "false");
 }
 
 }  // namespace

@@ -104,6 +104,7 @@ class FakePolicyEngine : public v1::PolicyService::Service {
   std::vector<v1::TransferResourcesRequest> transfers();
   // Told of each transfer that is begun. Set before the server runs.
   std::function<void(const google::longrunning::Operation&)> on_transfer;
+  std::vector<v1::SetPeripheralRequest> peripherals();
 
   grpc::Status GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest*,
                          v1::PolicyStatus*) override;
@@ -122,6 +123,8 @@ class FakePolicyEngine : public v1::PolicyService::Service {
                                   v1::PolicyStatus*) override;
   grpc::Status TransferResources(grpc::ServerContext*, const v1::TransferResourcesRequest*,
                                  google::longrunning::Operation*) override;
+  grpc::Status SetPeripheral(grpc::ServerContext*, const v1::SetPeripheralRequest*,
+                             google::longrunning::Operation*) override;
 
  private:
   Mutex mutex_;
@@ -130,6 +133,7 @@ class FakePolicyEngine : public v1::PolicyService::Service {
   std::vector<v1::SetAllocationsRequest> set_allocations_ ABSL_GUARDED_BY(mutex_);
   std::vector<v1::LockVirtualMachineRequest> locks_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> secrets_ ABSL_GUARDED_BY(mutex_);
+  std::vector<v1::SetPeripheralRequest> peripherals_ ABSL_GUARDED_BY(mutex_);
   Broadcast<v1::WatchPolicyStatusResponse> events_;
 };
 

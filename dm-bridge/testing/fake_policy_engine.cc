@@ -35,6 +35,23 @@ std::vector<std::string> FakePolicyEngine::secrets() {
   return secrets_;
 }
 
+std::vector<v1::SetPeripheralRequest> FakePolicyEngine::peripherals() {
+  MutexLock lock(mutex_);
+  return peripherals_;
+}
+
+grpc::Status FakePolicyEngine::SetPeripheral(grpc::ServerContext*,
+                                             const v1::SetPeripheralRequest* request,
+                                             Operation* operation) {
+  MutexLock lock(mutex_);
+  peripherals_.push_back(*request);
+  v1::EffectivePolicy& policy = *policies_[request->virtual_machine()].mutable_policy();
+  policy.clear_peripherals();
+  *policy.add_peripherals() = request->rule();
+  operation->set_name(absl::StrCat("operations/", request->request_id()));
+  return grpc::Status::OK;
+}
+
 grpc::Status FakePolicyEngine::GetPolicy(grpc::ServerContext*, const v1::GetPolicyRequest* request,
                                          v1::PolicyStatus* response) {
   MutexLock lock(mutex_);
