@@ -19,8 +19,8 @@ enum class Encoding : uint8_t { kXml, kWbxml };
 struct Limits {
   size_t max_bytes = size_t{1} << 20;
   int max_depth = 32;
-  size_t max_elements = 100000;
-  size_t max_commands = 10000;  // with items; each takes up to 1 KB of memory, however short it is
+  size_t max_elements = 100000;  // with attributes
+  size_t max_commands = 10000;   // with items; each takes up to 1 KB of memory, however short it is
 };
 
 // Reads one message. Lenient: any order of elements, with or without namespaces and prefixes,
@@ -45,8 +45,15 @@ absl::StatusOr<Message> Decode(absl::string_view octets, Encoding encoding,
 // document as WriteTnds() wrote it becomes one in WBXML, with type ...dmtnds+wbxml.
 std::string Encode(const Message& message, Encoding encoding);
 
+// Octets that `command` takes in an XML message; in WBXML it hardly ever takes more. Cheaper than
+// Encode().
+size_t XmlSize(const Command& command);
+
 // Whether every character of `text` can be written in XML.
 bool IsXmlText(absl::string_view text);
+
+// `text` with U+FFFD for each octet and character that XML cannot hold: also valid UTF-8.
+std::string ToXmlText(absl::string_view text);
 
 // Tells WBXML (first octet 01, 02, 03) from XML (anything else), for when Content-Type is wrong.
 Encoding Sniff(absl::string_view octets);

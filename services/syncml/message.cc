@@ -84,8 +84,8 @@ Command MakeStatus(absl::string_view cmd_id, absl::string_view msg_ref, const Co
 Command MakeItemStatus(absl::string_view cmd_id, absl::string_view msg_ref, const Command& about,
                        const Item& item, StatusCode code) {
   Command status = MakeStatus(cmd_id, msg_ref, about, code);
-  if (item.target) status.target_refs = {item.target->uri};
-  if (item.source) status.source_refs = {item.source->uri};
+  if (item.target) status.target_refs.push_back(item.target->uri);
+  if (item.source) status.source_refs.push_back(item.source->uri);
   return status;
 }
 

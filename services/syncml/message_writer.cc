@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "services/syncml/base64.h"
+#include "services/syncml/codec.h"
 #include "services/syncml/tnds.h"
 
 namespace virmo::syncml {
@@ -65,9 +66,12 @@ std::optional<std::string> TndsAsWbxml(const Command& command, const Item& item)
   return WriteTnds(*document, Encoding::kWbxml);
 }
 
+// A template, as what the sink does for one element is little: calls to be found out at run time
+// would be most of the cost.
+template <typename Sink>
 class MessageWriter {
  public:
-  explicit MessageWriter(ElementSink& sink) : sink_(sink) {}
+  explicit MessageWriter(Sink& sink) : sink_(sink) {}
 
   void WriteHeader(const Header& header);
   void WriteCommand(const Command& command);
@@ -92,10 +96,11 @@ class MessageWriter {
     if (!text.empty()) sink_.Leaf(tag, text);
   }
 
-  ElementSink& sink_;
+  Sink& sink_;
 };
 
-void MessageWriter::WriteHeader(const Header& header) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteHeader(const Header& header) {
   sink_.Start(Tag::kSyncHdr);
   sink_.Leaf(Tag::kVerDTD, header.ver_dtd);
   sink_.Leaf(Tag::kVerProto, header.ver_proto);
@@ -110,7 +115,8 @@ void MessageWriter::WriteHeader(const Header& header) {
   sink_.End(Tag::kSyncHdr);
 }
 
-void MessageWriter::WriteCommand(const Command& command) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteCommand(const Command& command) {
   const Content content = ContentOf(command.kind);
   if (content.tag == Tag::kUnknown) return;
   sink_.Start(content.tag);
@@ -136,7 +142,8 @@ void MessageWriter::WriteCommand(const Command& command) {
 
 // The one difference in order between Status and Results: the latter's Meta comes before its
 // references, of which it has at most one each.
-void MessageWriter::WriteReferences(const Command& command) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteReferences(const Command& command) {
   if (command.kind == CommandKind::kStatus) {
     sink_.Leaf(Tag::kMsgRef, command.msg_ref);
     sink_.Leaf(Tag::kCmdRef, command.cmd_ref);
@@ -152,7 +159,8 @@ void MessageWriter::WriteReferences(const Command& command) {
   for (const std::string& uri : command.source_refs) sink_.Leaf(Tag::kSourceRef, uri);
 }
 
-void MessageWriter::WriteItem(const Command& command, const Item& item) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteItem(const Command& command, const Item& item) {
   const std::optional<std::string> tnds =
       sink_.holds_octets() ? TndsAsWbxml(command, item) : std::nullopt;
   sink_.Start(Tag::kItem);
@@ -173,7 +181,8 @@ void MessageWriter::WriteItem(const Command& command, const Item& item) {
   sink_.End(Tag::kItem);
 }
 
-void MessageWriter::WriteData(const Command& command, const Item& item) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteData(const Command& command, const Item& item) {
   if (!item.data) return;
   if (!IsBin(FormatOf(command, item))) {
     sink_.Leaf(Tag::kData, *item.data);
@@ -184,7 +193,8 @@ void MessageWriter::WriteData(const Command& command, const Item& item) {
   }
 }
 
-void MessageWriter::WriteMeta(const Meta& meta) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteMeta(const Meta& meta) {
   if (meta.empty()) return;
   sink_.Start(Tag::kMeta);
   if (meta.format) WriteFormat(*meta.format);
@@ -197,12 +207,14 @@ void MessageWriter::WriteMeta(const Meta& meta) {
   sink_.End(Tag::kMeta);
 }
 
-void MessageWriter::WriteFormat(const std::string& format) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteFormat(const std::string& format) {
   const bool as_base64 = IsBin(format) && !sink_.holds_octets();
   sink_.Leaf(Tag::kFormat, as_base64 ? "b64" : absl::string_view(format));
 }
 
-void MessageWriter::WriteCred(const std::optional<Cred>& cred) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteCred(const std::optional<Cred>& cred) {
   if (!cred) return;
   sink_.Start(Tag::kCred);
   WriteMeta(cred->meta);
@@ -210,20 +222,21 @@ void MessageWriter::WriteCred(const std::optional<Cred>& cred) {
   sink_.End(Tag::kCred);
 }
 
-void MessageWriter::WriteLocation(Tag tag, const Location& location) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteLocation(Tag tag, const Location& location) {
   sink_.Start(tag);
   sink_.Leaf(Tag::kLocURI, location.uri);
   WriteUnlessEmpty(Tag::kLocName, location.name);
   sink_.End(tag);
 }
 
-void MessageWriter::WriteParent(Tag tag, const std::optional<std::string>& uri) {
+template <typename Sink>
+void MessageWriter<Sink>::WriteParent(Tag tag, const std::optional<std::string>& uri) {
   if (uri) WriteLocation(tag, Location{.uri = *uri, .name = ""});
 }
 
-}  // namespace
-
-void WriteMessage(const Message& message, ElementSink& sink) {
+template <typename Sink>
+void Write(const Message& message, Sink& sink) {
   MessageWriter writer(sink);
   sink.Start(Tag::kSyncML);
   writer.WriteHeader(message.header);
@@ -233,5 +246,17 @@ void WriteMessage(const Message& message, ElementSink& sink) {
   sink.End(Tag::kSyncBody);
   sink.End(Tag::kSyncML);
 }
+
+}  // namespace
+
+size_t XmlSize(const Command& command) {
+  XmlSizer sizer;
+  MessageWriter(sizer).WriteCommand(command);
+  return sizer.size();
+}
+
+void WriteMessage(const Message& message, XmlWriter& sink) { Write(message, sink); }
+
+void WriteMessage(const Message& message, WbxmlWriter& sink) { Write(message, sink); }
 
 }  // namespace virmo::syncml

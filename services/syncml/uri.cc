@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/uri.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/codec.h"
@@ -15,10 +18,17 @@ namespace {
 constexpr absl::string_view kHexDigits = "0123456789ABCDEF";
 
 // RFC 2396 pchar without escapes: these stand for themselves in a segment.
-bool IsPlain(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-         absl::string_view("-_.!~*'():@&=+$,").find(c) != absl::string_view::npos;
-}
+constexpr std::array<bool, 256> kIsPlain = [] {
+  std::array<bool, 256> is_plain = {};
+  for (size_t c = '0'; c <= '9'; ++c) is_plain[c] = true;
+  for (size_t c = 'A'; c <= 'Z'; ++c) is_plain[c] = is_plain[c + ('a' - 'A')] = true;
+  for (const char c : std::string_view("-_.!~*'():@&=+$,")) is_plain[static_cast<size_t>(c)] = true;
+  return is_plain;
+}();
+
+bool IsPlain(char c) { return kIsPlain[static_cast<unsigned char>(c)]; }
+
+bool IsAllPlain(absl::string_view text) { return std::ranges::all_of(text, IsPlain); }
 
 bool IsRawUtf8(char c) { return (static_cast<unsigned char>(c) & 0x80U) != 0; }
 
@@ -41,6 +51,8 @@ int EscapeAt(absl::string_view text, size_t at) {
   const int low = HexValue(text[at + 2]);
   return high < 0 || low < 0 ? -1 : (high * 16) + low;
 }
+
+bool IsReserved(absl::string_view name) { return name == "." || name == ".." || name == "*"; }
 
 // A segment in canonical form.
 absl::StatusOr<std::string> NormaliseSegment(absl::string_view segment) {
@@ -65,7 +77,7 @@ absl::StatusOr<std::string> NormaliseSegment(absl::string_view segment) {
     return absl::InvalidArgumentError(
         absl::StrCat("segment ", segment, " has a character that no node name may have"));
   }
-  if (name == "." || name == ".." || name == "*") {
+  if (IsReserved(name)) {
     return absl::InvalidArgumentError(absl::StrCat("segment ", name, " is no node name"));
   }
   return EscapeSegment(name);
@@ -96,9 +108,14 @@ absl::Status ParsePath(absl::string_view path, NodeUri& uri) {
         absl::StrCat("node URI ", path, " must neither start nor end with a slash"));
   }
   absl::ConsumePrefix(&path, "./");
+  uri.segments.reserve(1 + static_cast<size_t>(std::ranges::count(path, '/')));
   for (const absl::string_view segment : absl::StrSplit(path, '/')) {
     if (segment.empty()) {
       return absl::InvalidArgumentError(absl::StrCat("node URI ", path, " has an empty segment"));
+    }
+    if (IsAllPlain(segment) && !IsReserved(segment)) {  // nearly all that we see
+      uri.segments.emplace_back(segment);
+      continue;
     }
     ASSIGN_OR_RETURN(std::string normalised, NormaliseSegment(segment));
     uri.segments.push_back(std::move(normalised));
@@ -107,6 +124,12 @@ absl::Status ParsePath(absl::string_view path, NodeUri& uri) {
 }
 
 bool Exceeds(size_t value, int limit) { return limit > 0 && value > static_cast<size_t>(limit); }
+
+size_t PathSize(const NodeUri& uri) {
+  size_t size = 1;  // the dot
+  for (const std::string& segment : uri.segments) size += 1 + segment.size();
+  return size;
+}
 
 absl::Status CheckLimits(const NodeUri& uri, const UriLimits& limits) {
   if (Exceeds(uri.segments.size(), limits.max_depth)) {
@@ -119,7 +142,7 @@ absl::Status CheckLimits(const NodeUri& uri, const UriLimits& limits) {
           "segment of ", segment.size(), " octets, the limit is ", limits.max_segment_length));
     }
   }
-  const size_t total = uri.Path().size();
+  const size_t total = PathSize(uri);
   if (Exceeds(total, limits.max_total_length)) {
     return absl::OutOfRangeError(
         absl::StrCat("node URI of ", total, " octets, the limit is ", limits.max_total_length));
@@ -130,7 +153,14 @@ absl::Status CheckLimits(const NodeUri& uri, const UriLimits& limits) {
 }  // namespace
 
 std::string NodeUri::Path() const {
-  return segments.empty() ? "." : absl::StrCat("./", absl::StrJoin(segments, "/"));
+  std::string path;
+  path.reserve(PathSize(*this));
+  path.push_back('.');
+  for (const std::string& segment : segments) {
+    path.push_back('/');
+    path.append(segment);
+  }
+  return path;
 }
 
 std::string NodeUri::ToString() const {
@@ -158,6 +188,7 @@ absl::StatusOr<NodeUri> ParseNodeUri(absl::string_view uri, const UriLimits& lim
 }
 
 std::string EscapeSegment(absl::string_view name) {
+  if (IsAllPlain(name)) return std::string(name);
   std::string segment;
   for (const char c : name) {
     if (IsPlain(c)) {
@@ -170,6 +201,7 @@ std::string EscapeSegment(absl::string_view name) {
 }
 
 std::string UnescapeSegment(absl::string_view segment) {
+  if (!absl::StrContains(segment, '%')) return std::string(segment);
   std::string name;
   for (size_t i = 0; i < segment.size(); ++i) {
     const int octet = segment[i] == '%' ? EscapeAt(segment, i) : -1;

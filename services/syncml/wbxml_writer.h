@@ -15,7 +15,7 @@ namespace virmo::syncml {
 // text with a NUL as OPAQUE. Names that stand there often (types, formats, commands) go to the
 // string table, but only if that is worth it: small messages have none, and anybody reads them. A
 // DDF or TNDS document has no number: its public id begins the string table.
-class WbxmlWriter : public ElementSink {
+class WbxmlWriter final : public ElementSink {
  public:
   explicit WbxmlWriter(WbxmlDialect dialect = WbxmlDialect::kSyncMl);
 

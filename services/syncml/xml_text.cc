@@ -2,6 +2,7 @@
 #include "services/syncml/xml_text.h"
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/ascii.h"
 #include "services/syncml/codec.h"
@@ -62,6 +63,38 @@ absl::string_view EscapeOf(char c) {
 
 void Append(absl::string_view piece, std::string& to) { to.append(piece.data(), piece.size()); }
 
+// The octets that stand for themselves in character data: nearly all that we see.
+constexpr std::array<bool, 256> kIsPlain = [] {
+  std::array<bool, 256> is_plain = {};
+  for (size_t octet = 0x20; octet < 0x80; ++octet) is_plain[octet] = true;
+  for (const char c : {'\t', '\n'}) is_plain[static_cast<size_t>(c)] = true;
+  for (const char c : {'&', '<', '>'}) is_plain[static_cast<size_t>(c)] = false;
+  return is_plain;
+}();
+
+// Cuts `text` into runs that are taken as they are, told to `plain`, and what is escaped or
+// replaced, told to `instead`.
+template <typename Plain, typename Instead>
+void EscapeXml(absl::string_view text, Plain plain, Instead instead) {
+  size_t begin = 0;  // of what can be taken as it is
+  for (size_t at = 0; at < text.size();) {
+    if (kIsPlain[OctetAt(text, at)]) {
+      ++at;
+      continue;
+    }
+    const size_t length = CharacterAt(text, at);
+    const absl::string_view escape = length == 0 ? kReplacement : EscapeOf(text[at]);
+    if (escape.empty()) {
+      at += length;
+      continue;
+    }
+    plain(text.substr(begin, at - begin));
+    instead(escape);
+    begin = ++at;
+  }
+  plain(text.substr(begin));
+}
+
 }  // namespace
 
 bool IsXmlText(absl::string_view text) {
@@ -75,20 +108,30 @@ bool IsXmlText(absl::string_view text) {
   return true;
 }
 
-void AppendEscapedXml(absl::string_view text, std::string& to) {
-  size_t plain = 0;  // start of what can be copied as it is
+std::string ToXmlText(absl::string_view text) {
+  if (IsXmlText(text)) return std::string(text);
+  std::string valid;
   for (size_t at = 0; at < text.size();) {
     const size_t length = CharacterAt(text, at);
-    const absl::string_view escape = length == 0 ? kReplacement : EscapeOf(text[at]);
-    if (escape.empty()) {
-      at += length;
-      continue;
-    }
-    Append(text.substr(plain, at - plain), to);
-    Append(escape, to);
-    plain = ++at;
+    Append(length == 0 ? kReplacement : text.substr(at, length), valid);
+    at += length == 0 ? 1 : length;
   }
-  Append(text.substr(plain), to);
+  return valid;
+}
+
+void AppendEscapedXml(absl::string_view text, std::string& to) {
+  const auto append = [&to](absl::string_view piece) { Append(piece, to); };
+  EscapeXml(text, append, append);
+}
+
+size_t EscapedXmlSize(absl::string_view text) {
+  if (std::ranges::all_of(text, [](char c) { return kIsPlain[static_cast<uint8_t>(c)]; })) {
+    return text.size();
+  }
+  size_t size = 0;
+  const auto add = [&size](absl::string_view piece) { size += piece.size(); };
+  EscapeXml(text, add, add);
+  return size;
 }
 
 void AppendEscapedAttribute(absl::string_view text, std::string& to) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -13,7 +14,10 @@ namespace virmo::syncml {
 // make it LF), octets and characters that XML cannot hold replaced by U+FFFD.
 void AppendEscapedXml(absl::string_view text, std::string& to);
 
-// The same for a value between double quotes.
+// The octets that AppendEscapedXml() would append.
+size_t EscapedXmlSize(absl::string_view text);
+
+// AppendEscapedXml() for a value between double quotes.
 void AppendEscapedAttribute(absl::string_view text, std::string& to);
 
 // Whether `name` can be an element's name in XML; only ASCII letters, digits and `_ - .` are.
