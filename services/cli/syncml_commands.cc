@@ -13,6 +13,7 @@
 #include "services/cli/local.h"
 #include "services/cli/syncml_trace.h"
 #include "services/runtime/status_macros.h"
+#include "services/syncml/excerpt.h"
 #include "services/syncml/inspect.h"
 
 namespace virmo::cli {
@@ -23,9 +24,9 @@ constexpr syncml::Limits kLimits = {.max_bytes = size_t{4} << 20};
 
 // One line: where, and why.
 absl::Status Malformed(const std::string& path, const absl::Status& status) {
-  return WithExitCode(
-      absl::InvalidArgumentError(absl::StrCat(InputName(path), ": ", status.message())),
-      ExitCode::kFailedOnDevice);
+  return WithExitCode(absl::InvalidArgumentError(
+                          absl::StrCat(InputName(path), ": ", syncml::Excerpt(status.message()))),
+                      ExitCode::kFailedOnDevice);
 }
 
 absl::StatusOr<std::string> ReadDocument(const std::string& path) {

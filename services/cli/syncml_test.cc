@@ -137,6 +137,31 @@ TEST_F(SyncmlTest, TheLargestHostileMessagesFitTheMemory) {
   }
 }
 
+// What names it has is not told at length.
+TEST_F(SyncmlTest, TheLineOfAnErrorIsOneThatPeopleRead) {
+  const std::string path = GivenFile("long", "<" + std::string(size_t{1} << 20, 'a') + "/>");
+  const Result result = Virmo({"syncml", "decode", path});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_LT(result.err.size(), 600u);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("line 1, column 1: the outermost element is aaaa"),
+                                HasSubstr("neither SyncML nor MgmtTree nor Notification")));
+  ExpectRefused("<MgmtTree><VerDTD>a\nb</VerDTD></MgmtTree>", "VerDTD a\\x0ab is not 1.2");
+}
+
+// Names and strings that are repeated for each of many nodes or documents.
+TEST_F(SyncmlTest, HostileTreesFitTheMemory) {
+  std::string names = "<MgmtTree><VerDTD>1.2</VerDTD><Node><NodeName>";
+  names += std::string(size_t{2} << 20, 'a') + "</NodeName>";
+  for (int i = 0; i < 40000; ++i) {
+    absl::StrAppend(&names, "<Node><NodeName>", i, "</NodeName></Node>");
+  }
+  names += "</Node></MgmtTree>";
+  const std::string path = GivenFile("names", names);
+  const Result result = Bash("ulimit -v 600000; virmo syncml decode " + path);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("a node URI of more than 2048 octets"));
+}
+
 TEST_F(SyncmlTest, AFileThatIsNotThereIsNotFound) {
   const Result result = Virmo({"syncml", "decode", PathOf("none")});
   EXPECT_EQ(result.exit_code, 3);

@@ -25,6 +25,9 @@ constexpr absl::string_view kXmlType = "application/vnd.syncml.dm+xml";
 constexpr absl::string_view kWbxmlType = "application/vnd.syncml.dm+wbxml";
 constexpr absl::string_view kTndsWbxmlSuffix = "dmtnds+wbxml";
 
+// XML of a tree of many small nodes is six times as long as WBXML.
+constexpr size_t kMaxTndsGrowth = 8;
+
 // The document indexes its text with 32 bits.
 constexpr size_t kMostBytes = size_t{1} << 30;
 
@@ -40,23 +43,34 @@ void NameBase64(std::vector<Command>& commands) {
   }
 }
 
-// A TNDS document in an item as XML text. What does not parse is left as it came: it may be the
-// rest of a large object, and if it is garbage the tree will say so of this one command.
-void ExpandTnds(const Command& command, Item& item, const Limits& limits) {
+// A TNDS document in an item as XML text, and `room` less by its size. What does not parse is left
+// as it came: it may be the rest of a large object, and if it is garbage the tree will say so of
+// this one command. So is what has no room.
+void ExpandTnds(const Command& command, Item& item, const Limits& limits, size_t& room) {
   const absl::string_view type = TypeOf(command, item);
   if (!item.data || item.more_data || !absl::EndsWithIgnoreCase(type, kTndsWbxmlSuffix)) return;
+  Limits within = limits;
+  within.max_bytes = std::min(limits.max_bytes, room);
   // Also XML under the type of WBXML, as some send it.
-  const absl::StatusOr<TndsDocument> document = ReadTnds(*item.data, limits);
+  const absl::StatusOr<TndsDocument> document = ReadTnds(*item.data, within);
   if (!document.ok()) return;
   item.data = WriteTnds(*document, Encoding::kXml);
   item.meta.type = std::string(kTndsXmlType);
+  room -= std::min(room, item.data->size());
 }
 
-void ExpandTnds(std::vector<Command>& commands, const Limits& limits) {
+void ExpandTnds(std::vector<Command>& commands, const Limits& limits, size_t& room) {
   for (Command& command : commands) {
-    for (Item& item : command.items) ExpandTnds(command, item, limits);
-    ExpandTnds(command.children, limits);
+    for (Item& item : command.items) ExpandTnds(command, item, limits, room);
+    ExpandTnds(command.children, limits, room);
   }
+}
+
+// `octets` is the size of the message. Documents with much in their string tables might make it
+// many times as large.
+void ExpandTnds(Message& message, const Limits& limits, size_t octets) {
+  size_t room = octets * kMaxTndsGrowth;
+  ExpandTnds(message.body, limits, room);
 }
 
 absl::Status AtOctet(const absl::Status& status, size_t octet) {
@@ -77,7 +91,7 @@ absl::StatusOr<Message> DecodeXml(absl::string_view octets, const Limits& limits
   absl::StatusOr<Message> message = ReadMessage(document, limits, error_position);
   if (!message.ok()) return AtLine(message.status(), octets, error_position);
   NameBase64(message->body);
-  ExpandTnds(message->body, limits);
+  ExpandTnds(*message, limits, octets.size());
   return message;
 }
 
@@ -86,7 +100,7 @@ absl::StatusOr<Message> DecodeWbxml(absl::string_view octets, const Limits& limi
   size_t error_position = 0;
   absl::StatusOr<Message> message = ReadMessage(document, limits, error_position);
   if (!message.ok()) return AtOctet(message.status(), error_position);
-  ExpandTnds(message->body, limits);
+  ExpandTnds(*message, limits, octets.size());
   return message;
 }
 

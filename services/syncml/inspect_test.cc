@@ -85,6 +85,32 @@ TEST(InspectTest, BinaryIsBase64AndNestedTndsIsShownAsATree) {
   EXPECT_EQ(Convert(shown, Encoding::kWbxml).value_or("?"), Encode(message, Encoding::kWbxml));
 }
 
+// Of documents whose text is many times as long only so many are shown as what they are.
+TEST(InspectTest, DocumentsWithinDataCannotBlowWhatIsShownUp) {
+  TndsNode chain = {.name = "z"};  // What is deep is indented far.
+  for (int i = 0; i < 14; ++i) chain = {.name = "n", .children = {chain}};
+  TndsDocument tree;
+  for (int i = 0; i < 10; ++i) {
+    tree.nodes.push_back(chain);
+    tree.nodes.back().name = absl::StrCat(i);
+  }
+  Message message;
+  message.body.emplace_back().kind = CommandKind::kAdd;
+  for (int i = 0; i < 30; ++i) {
+    message.body[0].items.push_back(MakeTargetItem("./a", WriteTnds(tree, Encoding::kXml)));
+    message.body[0].items.back().meta.type = std::string(kTndsXmlType);
+  }
+  const std::string octets = Encode(message, Encoding::kWbxml);
+  const std::string all = Show(octets);
+  EXPECT_GT(all.size(), octets.size() * 9);
+  EXPECT_THAT(all, Not(HasSubstr("<Data>AwAA")));
+  const auto some = Inspect(octets, {.max_bytes = octets.size() + 600});
+  ASSERT_TRUE(some.ok()) << some.status();
+  EXPECT_LT(some->xml.size(), all.size());
+  EXPECT_THAT(some->xml, HasSubstr("<NodeName>z</NodeName>"));
+  EXPECT_THAT(some->xml, HasSubstr("<Data>AwAA")) << "base64, the rest";
+}
+
 TEST(InspectTest, ShowsTreesInBothEncodings) {
   const TndsDocument tree = {.nodes = {{.name = "n", .format = "chr", .value = " v "}}};
   const std::string shown = Show(WriteTnds(tree, Encoding::kWbxml));

@@ -166,8 +166,9 @@ absl::StatusOr<TndsDocument> ReadTnds(absl::string_view octets, const Limits& li
     RETURN_IF_ERROR(ParseXml(octets, limits, reader));
     return std::move(reader).Finish();
   }
-  WbxmlReader reader(limits);
-  RETURN_IF_ERROR(ParseWbxml(octets, limits, reader));
+  const Limits bounded = WithinReason(octets, limits);
+  WbxmlReader reader(bounded);
+  RETURN_IF_ERROR(ParseWbxml(octets, bounded, reader));
   return std::move(reader).Finish();
 }
 

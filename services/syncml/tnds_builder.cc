@@ -90,16 +90,23 @@ absl::StatusOr<std::vector<std::string>> SegmentsOf(absl::string_view path) {
   return std::move(uri.segments);
 }
 
-absl::Status CheckNode(const TndsNode& node, const std::string& path) {
-  if (node.value && !node.children.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " has both a Value and child nodes"));
-  }
+// What is wrong with the node by itself; empty if nothing is.
+std::string FaultOf(const TndsNode& node) {
+  if (node.value && !node.children.empty()) return " has both a Value and child nodes";
   if (node.format == "node" ? node.value.has_value() : node.format && !node.children.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        path, " has format ", *node.format, node.value ? " and a Value" : " and child nodes"));
+    return absl::StrCat(" has format ", *node.format,
+                        node.value ? " and a Value" : " and child nodes");
   }
+  return "";
+}
+
+absl::Status CheckNode(const TndsNode& node) {
+  const std::string fault = FaultOf(node);
+  if (!fault.empty()) return absl::InvalidArgumentError(absl::StrCat(node.name, fault));
   for (const TndsNode& child : node.children) {
-    RETURN_IF_ERROR(CheckNode(child, absl::StrCat(path, "/", child.name)));
+    const absl::Status status = CheckNode(child);
+    if (status.ok()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(node.name, "/", status.message()));
   }
   return absl::OkStatus();
 }
@@ -266,7 +273,7 @@ absl::StatusOr<TndsDocument> TndsBuilder::Finish() && {
   TndsDocument document = {
       .man = man_.value_or(""), .mod = mod_.value_or(""), .nodes = std::move(forest).Finish()};
   if (document.nodes.empty()) return absl::InvalidArgumentError("MgmtTree has no Node");
-  for (const TndsNode& node : document.nodes) RETURN_IF_ERROR(CheckNode(node, node.name));
+  for (const TndsNode& node : document.nodes) RETURN_IF_ERROR(CheckNode(node));
   return document;
 }
 

@@ -230,6 +230,20 @@ TEST(TndsTest, ManyPathsTakeNeitherLongNorMuchMemory) {
             absl::StatusCode::kResourceExhausted);
 }
 
+// A URI of each node must not repeat a long name once for each.
+TEST(TndsTest, ALongNameAboveManyNodesIsRefusedWithLittleMemory) {
+  std::string nodes;
+  for (int i = 0; i < 5000; ++i) {
+    absl::StrAppend(&nodes, "<Node><NodeName>", i, "</NodeName></Node>");
+  }
+  const auto below = [&nodes](size_t size) {
+    return Tree(
+        absl::StrCat("<Node><NodeName>", std::string(size, 'a'), "</NodeName>", nodes, "</Node>"));
+  };
+  EXPECT_TRUE(ReadTnds(below(2000)).ok());
+  EXPECT_EQ(ErrorOf(below(500000)), "a node URI of more than 2048 octets");
+}
+
 TEST(TndsTest, ATypeIsToldWithoutRegardToCaseAndParameters) {
   EXPECT_TRUE(IsTndsType("application/vnd.syncml.dmtnds+xml"));
   EXPECT_TRUE(IsTndsType(" Application/vnd.SyncML.dmtnds+wbxml; charset=utf-8"));
@@ -271,6 +285,30 @@ TEST(TndsMessageTest, AChunkIsLeftAsItIs) {
   message.body[0].items[0].more_data = true;
   EXPECT_EQ(Decode(Encode(message, Encoding::kWbxml), Encoding::kWbxml).value_or(Message()),
             message);
+}
+
+// Each document names a string of its table as often as it can.
+TEST(TndsMessageTest, ManySmallDocumentsCannotBlowAMessageUp) {
+  const TndsDocument small = {.nodes = {{.name = "n", .format = "chr", .value = "v"}}};
+  std::string bomb = absl::HexStringToBytes("0300006a");
+  const std::string table =
+      absl::StrCat("-//OMA//DTD-DM-DDF 1.2//EN", std::string(1, '\0'), std::string(900, 'z'));
+  bomb += absl::HexStringToBytes("8720") + table + std::string(1, '\0');
+  bomb += absl::HexStringToBytes("607703312e320001646603410001") + '\x76';
+  for (int i = 0; i < 500; ++i) bomb += absl::HexStringToBytes("831b");
+  bomb += absl::HexStringToBytes("010101");
+  EXPECT_EQ(ReadTnds(bomb).status().code(), absl::StatusCode::kResourceExhausted);
+  Message message;
+  message.body.emplace_back().kind = CommandKind::kAdd;
+  for (int i = 0; i < 400; ++i) {
+    message.body[0].items.push_back(MakeTargetItem("./Inbox", bomb));
+    message.body[0].items.back().meta = {.format = "bin", .type = std::string(kTndsWbxmlType)};
+  }
+  message.body[0].items.push_back(MakeTargetItem("./Inbox", WriteTnds(small, Encoding::kXml)));
+  message.body[0].items.back().meta.type = std::string(kTndsXmlType);
+  const auto read = Decode(Encode(message, Encoding::kWbxml), Encoding::kWbxml);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(*read, message) << "not as it came";
 }
 
 }  // namespace

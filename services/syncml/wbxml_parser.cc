@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "services/syncml/wbxml_parser.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/tag.h"
@@ -11,6 +13,9 @@ namespace virmo::syncml {
 namespace {
 
 constexpr size_t kMaxLiteralSize = 256;
+
+// An ACL of 200 octets for each node, by way of the string table, comes to half of that.
+constexpr size_t kMaxTextPerOctet = 32;
 
 class Parser {
  public:
@@ -194,6 +199,12 @@ absl::Status ParseWbxml(absl::string_view octets, const Limits& limits, WbxmlHan
   Parser parser(octets, limits, handler);
   RETURN_IF_ERROR(parser.Run());
   return parser.CheckEnd();
+}
+
+Limits WithinReason(absl::string_view octets, const Limits& limits) {
+  Limits bounded = limits;
+  bounded.max_bytes = std::min(limits.max_bytes, octets.size() * kMaxTextPerOctet);
+  return bounded;
 }
 
 absl::StatusOr<size_t> ParseFirstWbxml(absl::string_view octets, const Limits& limits,

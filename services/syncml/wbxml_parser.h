@@ -54,4 +54,8 @@ absl::Status ParseWbxml(absl::string_view octets, const Limits& limits, WbxmlHan
 absl::StatusOr<size_t> ParseFirstWbxml(absl::string_view octets, const Limits& limits,
                                        WbxmlHandler& handler);
 
+// `limits` for a document that may be one of thousands in a message: not more text than documents
+// of its size have, or each could name a long string of its table until the limit.
+Limits WithinReason(absl::string_view octets, const Limits& limits);
+
 }  // namespace virmo::syncml

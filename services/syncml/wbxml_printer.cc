@@ -77,12 +77,14 @@ absl::Status WbxmlPrinter::OnText(absl::string_view text) {
 // A whole document within Data, most likely TNDS.
 bool WbxmlPrinter::ShowDocument(absl::string_view octets) {
   if (Sniff(octets) != Encoding::kWbxml) return false;
-  Limits inner = limits_;
+  Limits inner = WithinReason(octets, limits_);
+  inner.max_bytes = std::min(inner.max_bytes, room_);
   inner.max_depth -= static_cast<int>(open_.size());
   XmlPrinter scratch;
   WbxmlPrinter trial(inner, scratch);
   // Only a DDF or TNDS document, which holds no further ones, so that this ends.
   if (!ParseWbxml(octets, inner, trial).ok() || trial.root() != "MgmtTree") return false;
+  room_ -= std::min(room_, std::move(scratch).Finish().size());
   WbxmlPrinter printer(inner, out_);
   return ParseWbxml(octets, inner, printer).ok();
 }

@@ -13,7 +13,8 @@ namespace virmo::syncml {
 // that are no text are base64.
 class WbxmlPrinter : public WbxmlHandler {
  public:
-  WbxmlPrinter(const Limits& limits, XmlPrinter& out) : limits_(limits), out_(out) {}
+  WbxmlPrinter(const Limits& limits, XmlPrinter& out)
+      : limits_(limits), room_(limits.max_bytes * kMaxGrowth), out_(out) {}
 
   absl::Status OnDialect(WbxmlDialect dialect) override;
   absl::Status OnStart(const WbxmlElement& element) override;
@@ -26,6 +27,8 @@ class WbxmlPrinter : public WbxmlHandler {
   bool has_df_properties() const { return has_df_properties_; }
 
  private:
+  static constexpr size_t kMaxGrowth = 8;
+
   struct Open {
     std::string name;
     int space;  // 0 SyncML, 1 MetInf, 2 DDF
@@ -37,6 +40,7 @@ class WbxmlPrinter : public WbxmlHandler {
   bool ShowDocument(absl::string_view octets);
 
   const Limits& limits_;
+  size_t room_;  // for what documents within Data are shown as
   XmlPrinter& out_;
   WbxmlDialect dialect_ = WbxmlDialect::kUnknown;
   std::vector<Open> open_;

@@ -56,9 +56,11 @@ class Parse {
 
 void Parse::Start(const XML_Char* name, const XML_Char** attributes) {
   if (!status_.ok()) return;
-  if (++elements_ > limits_.max_elements) {
+  // Attributes cost the parser as much.
+  elements_ += 1 + static_cast<size_t>(XML_GetSpecifiedAttributeCount(parser_.get())) / 2;
+  if (elements_ > limits_.max_elements) {
     Check(absl::ResourceExhaustedError(
-        absl::StrCat("more than ", limits_.max_elements, " elements")));
+        absl::StrCat("more than ", limits_.max_elements, " elements and attributes")));
   } else if (++depth_ > limits_.max_depth) {
     Check(absl::ResourceExhaustedError(
         absl::StrCat("elements nested deeper than ", limits_.max_depth)));

@@ -92,6 +92,7 @@ TEST(XmlParserTest, LimitsAreResourceExhausted) {
   EXPECT_EQ(Parse("<a><b><c><d/></c></b></a>", limits).code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Parse("<a><b/><b/><b/><b/></a>", limits).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Parse("<a b='' c='' d='' e=''/>", limits).code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Parse("<a>" + std::string(40, ' ') + "</a>", limits).code(),
             absl::StatusCode::kResourceExhausted);
 }
