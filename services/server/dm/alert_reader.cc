@@ -6,6 +6,7 @@
 #include "services/runtime/clock.h"
 #include "services/runtime/uuid.h"
 #include "services/server/dm/virmo_tree.h"
+#include "services/syncml/excerpt.h"
 
 namespace virmo::server {
 namespace {
@@ -29,20 +30,21 @@ ReadAlert ReadGenericAlert(const std::string& device, const std::string& fallbac
                            const syncml::GenericAlert& received) {
   ReadAlert read;
   v1::DeviceAlert& alert = read.alert;
-  alert.set_type(std::string(syncml::AlertType(received.type)).substr(0, kMaxText));
-  alert.set_source_uri(received.source_uri.substr(0, kMaxText));
-  alert.set_correlator(received.correlator.value_or("").substr(0, kMaxText));
-  alert.set_mark(received.mark.empty() ? "informational" : received.mark.substr(0, kMaxText));
+  const auto text_of = [](absl::string_view text) { return syncml::Excerpt(text, kMaxText); };
+  alert.set_type(text_of(syncml::AlertType(received.type)));
+  alert.set_source_uri(text_of(received.source_uri));
+  alert.set_correlator(text_of(received.correlator.value_or("")));
+  alert.set_mark(received.mark.empty() ? "informational" : text_of(received.mark));
   const auto result = syncml::ParseOperationResult(received.data);
   if (!result.ok()) {
-    alert.set_detail(received.data.substr(0, kMaxText));
+    alert.set_detail(text_of(received.data));
     read.alert_id = AlertId(device, fallback_key, received, "");
   } else {
     alert.set_result_code(result->result_code);
     alert.set_state(result->state);
     alert.set_lock_state(result->lock_state);
-    alert.set_detail(result->detail.substr(0, kMaxText));
-    alert.set_identifier(result->identifier.substr(0, kMaxText));
+    alert.set_detail(text_of(result->detail));
+    alert.set_identifier(text_of(result->identifier));
     absl::Time time;
     if (absl::ParseTime("%E4Y%m%dT%H%M%SZ", result->time, &time, nullptr)) {
       *alert.mutable_event_time() = ToTimestamp(time);

@@ -13,7 +13,10 @@
 #include "services/server/dm/exchange_text.h"
 #include "services/server/dm/expectation.h"
 #include "services/server/dm/virmo_tree.h"
+#include "services/syncml/base64.h"
+#include "services/syncml/codec.h"
 #include "services/syncml/credential.h"
+#include "services/syncml/excerpt.h"
 #include "services/syncml/uri.h"
 
 namespace virmo::server {
@@ -51,7 +54,16 @@ std::string TextOf(const Command& status) {
     if (!item.data || item.data->empty()) continue;
     absl::StrAppend(&text, text.empty() ? "" : " ", *item.data);
   }
-  return text.substr(0, kMaxStatusText);
+  return syncml::Excerpt(text, kMaxStatusText);
+}
+
+// Octets, which WBXML brings as they are, become base64, as XML would have brought them.
+void SetData(const Command& results, const syncml::Item& item, Value& value) {
+  const std::string data = item.data.value_or("");
+  const absl::string_view format = syncml::FormatOf(results, item);
+  const bool is_octets = absl::EqualsIgnoreCase(format, "bin") || !syncml::IsXmlText(data);
+  value.set_format(is_octets ? "b64" : std::string(format));
+  value.set_data(is_octets ? syncml::Base64Encode(data) : data);
 }
 
 bool IsForCommand(const Sent& sent) {
@@ -189,8 +201,7 @@ absl::StatusOr<int> MessageReceiver::TakeResults(const Command& results) {
     Value& value = *session_.add_values();
     value.set_cmd_id(sent->cmd_id());
     value.set_uri(uri.empty() ? sent->uri() : Normal(uri));
-    value.set_format(std::string(syncml::FormatOf(results, item)));
-    value.set_data(item.data.value_or(""));
+    SetData(results, item, value);
   }
   return 0;
 }
@@ -288,7 +299,7 @@ absl::StatusOr<int> MessageReceiver::TakeDevInfo(const Command& replace) {
     const std::string uri = Normal(UriOf(item));
     absl::string_view leaf = uri;
     if (!absl::ConsumePrefix(&leaf, "./DevInfo/")) return Number(StatusCode::kCommandNotAllowed);
-    info.emplace_back(std::string(leaf), item.data.value_or("").substr(0, kMaxDevInfo));
+    info.emplace_back(std::string(leaf), syncml::Excerpt(item.data.value_or(""), kMaxDevInfo));
   }
   RETURN_IF_ERROR(parts_.devices.Update(session_.device(), [&](v1::Device& device) {
     for (const auto& [leaf, value] : info) {

@@ -17,6 +17,7 @@
 #include "services/server/dm/delivery_policy.h"
 #include "services/server/dm/expectation.h"
 #include "services/syncml/base64.h"
+#include "services/syncml/excerpt.h"
 #include "services/syncml/status_code.h"
 #include "services/syncml/uri.h"
 
@@ -40,6 +41,7 @@ bool LacksStructData(int status) {
 // Of what a Get read, as kept with the command; the exchanges show more.
 constexpr size_t kMaxNodesSize = 1 << 20;
 constexpr const char* kConfirmedPrefix = "read back: ";
+constexpr size_t kShownNode = 1000;
 constexpr size_t kShownValue = 200;
 
 bool OnlyReads(const v1::Action& action) {
@@ -214,8 +216,9 @@ absl::Status PackageEvaluator::Succeed(QueuedCommand& command, int status) {
   const auto& nodes = command.resource.node_results();
   if (!nodes.empty()) {
     command.resource.set_detail(
-        nodes.size() == 1 ? absl::StrCat(nodes[0].uri(), " = ", nodes[0].value().substr(0, 1000))
-                          : absl::StrCat("read ", nodes.size(), " nodes"));
+        nodes.size() == 1
+            ? absl::StrCat(nodes[0].uri(), " = ", syncml::Excerpt(nodes[0].value(), kShownNode))
+            : absl::StrCat("read ", nodes.size(), " nodes"));
   }
   if (OnlyReads(command.resource.action())) {
     parts_.queue.Advance(command, v1::Command::STATE_CONFIRMED, "read");
@@ -415,8 +418,9 @@ std::optional<std::string> PackageEvaluator::Mismatch(const QueuedCommand& comma
                               });
     if (fits) continue;
     absl::StrAppend(&wrong, wrong.empty() ? "" : "; ", expected.uri, " ",
-                    value == nullptr ? absl::StrCat("was answered ", sent.status())
-                                     : absl::StrCat("is ", value->data().substr(0, kShownValue)));
+                    value == nullptr
+                        ? absl::StrCat("was answered ", sent.status())
+                        : absl::StrCat("is ", syncml::Excerpt(value->data(), kShownValue)));
   }
   return wrong;
 }

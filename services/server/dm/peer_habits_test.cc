@@ -280,6 +280,42 @@ TEST_P(PeerHabitsTest, AsksAgainForACommandWhoseAnswerGotLost) {
   EXPECT_EQ(Get(start).state(), Command::STATE_CONFIRMED);
 }
 
+// Octets come as they are in WBXML, and as base64 in XML. What is kept of both is the same text.
+TEST_P(PeerHabitsTest, TakesOctetsInEitherEncoding) {
+  const std::string get = QueueGet("./DevDetail/FwV");
+  SessionWith([](Message& reply) {
+    for (auto& command : reply.body) {
+      if (command.kind != CommandKind::kResults) continue;
+      command.items[0].meta.format = "bin";
+      command.items[0].data = std::string("\0\xFF\xC3(", 4);
+    }
+  });
+
+  EXPECT_EQ(Get(get).state(), Command::STATE_CONFIRMED);
+  EXPECT_EQ(Get(get).node_results(0).value(), "AP/DKA==");
+  EXPECT_EQ(Get(get).node_results(0).format(), "b64");
+}
+
+// Data that is no text, or longer than what is kept of it, harms nobody.
+TEST_P(PeerHabitsTest, KeepsWhatIsTextOfAnAlertAndOfAStatus) {
+  const std::string start = QueueStart();
+  device_.override_status = [](const syncml::Command& command) {
+    return ScriptedDevice::Answer{command.kind == CommandKind::kExec ? 500 : 200, "o\xFFn"};
+  };
+  std::string wide;
+  for (int i = 0; i < 3000; ++i) absl::StrAppend(&wide, "a\xE2\x82\xAC");
+  for (const std::string& data : {std::string("o\x98n"), wide}) {
+    device_.alerts.push_back({.source_uri = "./Ext", .type = "x", .data = data});
+  }
+  Session();
+
+  const auto alerts = fleet_.Alerts("edge-1");
+  ASSERT_EQ(alerts.size(), 2u);
+  EXPECT_THAT(alerts[0].detail(), ::testing::AnyOf("o\xEF\xBF\xBDn", HasSubstr("a\xE2\x82\xAC")));
+  EXPECT_TRUE(syncml::IsXmlText(alerts[0].detail()) && syncml::IsXmlText(alerts[1].detail()));
+  EXPECT_EQ(Get(start).detail(), "o\xEF\xBF\xBDn");
+}
+
 // AOSP: a bare `&` is no XML. It is refused with a place, and nothing of it is kept.
 TEST_P(PeerHabitsTest, RefusesMalformedXmlWithItsPlace) {
   const auto refused = fleet_.Post("/dm", "<SyncML><SyncHdr>a & b</SyncHdr></SyncML>");
