@@ -9,6 +9,7 @@
 #include "dm-bridge/tree/dm_error.h"
 #include "services/runtime/status_macros.h"
 #include "services/syncml/codec.h"
+#include "services/syncml/excerpt.h"
 
 namespace virmo::dm_bridge {
 namespace {
@@ -26,22 +27,33 @@ void SetText(Command& status, absl::string_view text, const std::string& node = 
   if (text.empty()) return;
   Item item;
   if (!node.empty()) item.target = syncml::Location{.uri = node};
-  item.data = std::string(text);
+  item.data = syncml::Excerpt(text);
   status.items = {std::move(item)};
 }
 
-Item ResultItem(const NodeValue& value, const std::string& uri) {
-  Item item = syncml::MakeSourceItem(uri, value.value);
+Item ResultItem(NodeValue value) {
   // What XML cannot hold travels as octets, whatever the node's format.
   const bool octets =
       value.format == Format::kBin || (value.value && !syncml::IsXmlText(*value.value));
+  Item item;
+  item.source.emplace().uri = std::move(value.uri);
+  item.data = std::move(value.value);
   if (octets) {
     item.meta.format = "bin";
   } else if (value.format != Format::kChr) {
     item.meta.format = std::string(Name(value.format));
   }
-  if (!value.type.empty() && value.type != "text/plain") item.meta.type = value.type;
+  if (!value.type.empty() && value.type != "text/plain") item.meta.type = std::move(value.type);
   return item;
+}
+
+// Most octets that an Item of Results takes, and the rest of the Results. It need not be exact.
+constexpr size_t kResultsFrame = 512;
+
+size_t SizeBound(const NodeValue& value) {
+  constexpr size_t kItemFrame = 512;
+  constexpr size_t kWorstEscape = 6;
+  return kItemFrame + (value.uri.size() + (value.value ? value.value->size() : 0)) * kWorstEscape;
 }
 
 }  // namespace
@@ -64,11 +76,13 @@ CommandRunner::CommandRunner(Tree& tree, Prompter& prompter, std::string server_
       server_id_(std::move(server_id)),
       session_uuid_(std::move(session_uuid)) {}
 
-std::vector<Command> CommandRunner::Run(const syncml::Message& message, size_t room) {
-  msg_id_ = message.header.msg_id;
+std::vector<Command> CommandRunner::Run(const std::string& msg_id, const Command& command,
+                                        size_t room) {
+  msg_id_ = msg_id;
   room_ = room;
   answers_.clear();
-  for (const Command& command : message.body) RunCommand(command);
+  answers_.reserve(2 * command.items.size());  // Status and Results.
+  RunCommand(command);
   return std::move(answers_);
 }
 
@@ -180,10 +194,9 @@ void CommandRunner::RunItem(const Command& command, size_t index) {
   absl::Status outcome = CheckItem(command, item);
   if (outcome.ok()) outcome = RunOnTree(command, item, MakeRequest(command, index), &code, &values);
   AnswerItem(command, index, outcome.ok() ? code : DmStatusOf(outcome), outcome);
-  if (!outcome.ok() || command.kind != CommandKind::kGet) return;
-  Command status = std::move(answers_.back());
-  answers_.pop_back();
-  AddResults(command, item, values, std::move(status));
+  if (outcome.ok() && command.kind == CommandKind::kGet) {
+    AddResults(command, item, std::move(values));
+  }
 }
 
 absl::Status CommandRunner::RunOnTree(const Command& command, const Item& item,
@@ -213,17 +226,23 @@ absl::Status CommandRunner::RunOnTree(const Command& command, const Item& item,
 }
 
 void CommandRunner::AddResults(const Command& get, const Item& item,
-                               const std::vector<NodeValue>& values, Command status) {
+                               std::vector<NodeValue> values) {
   Command results;
   results.kind = CommandKind::kResults;
   results.msg_ref = msg_id_;
   results.cmd_ref = get.cmd_id;
   // A single node answers under the very URI that was asked for.
-  const std::string asked(absl::StripAsciiWhitespace(item.target->uri));
-  for (const NodeValue& value : values) {
-    results.items.push_back(ResultItem(value, values.size() == 1 ? asked : value.uri));
+  if (values.size() == 1) {
+    values[0].uri = std::string(absl::StripAsciiWhitespace(item.target->uri));
   }
-  answers_.push_back(std::move(status));
+  size_t bound = kResultsFrame;
+  for (const NodeValue& value : values) bound += SizeBound(value);
+  results.items.reserve(values.size());
+  for (NodeValue& value : values) results.items.push_back(ResultItem(std::move(value)));
+  if (bound <= room_) {
+    answers_.push_back(std::move(results));
+    return;
+  }
   for (Command& part : SplitResults(std::move(results), room_)) {
     answers_.push_back(std::move(part));
   }

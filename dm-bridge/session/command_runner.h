@@ -25,9 +25,10 @@ class CommandRunner {
  public:
   CommandRunner(Tree& tree, Prompter& prompter, std::string server_id, std::string session_uuid);
 
-  // In order; what fails does not keep the next from being tried. `room` is the most bytes that
-  // one command of the answer should take: larger Results are split between their items.
-  std::vector<syncml::Command> Run(const syncml::Message& message, size_t room);
+  // A command of the body of the message with id `msg_id`. `room` is the most bytes that one
+  // command of the answer should take: larger Results are split between their items.
+  std::vector<syncml::Command> Run(const std::string& msg_id, const syncml::Command& command,
+                                   size_t room);
 
   // Answers every command with `code` and does nothing.
   static std::vector<syncml::Command> Refuse(const syncml::Message& message,
@@ -50,7 +51,7 @@ class CommandRunner {
                          const NodeRequest& request, syncml::StatusCode* success,
                          std::vector<NodeValue>* values);
   void AddResults(const syncml::Command& get, const syncml::Item& item,
-                  const std::vector<NodeValue>& values, syncml::Command status);
+                  std::vector<NodeValue> values);
   void Answer(const syncml::Command& about, syncml::StatusCode code, absl::string_view text = "");
   void AnswerItem(const syncml::Command& about, size_t index, syncml::StatusCode code,
                   const absl::Status& outcome);

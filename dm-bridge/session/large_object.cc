@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dm-bridge/session/large_object.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -61,6 +62,16 @@ void LargeObjectAssembler::BreakOff(std::vector<Command>& answers) {
   object_.reset();
 }
 
+bool LargeObjectAssembler::IsTooLarge(const Item& item) const {
+  return item.data && static_cast<int64_t>(item.data->size()) > max_bytes_;
+}
+
+bool LargeObjectAssembler::Concerns(const Command& command) const {
+  return open() || std::ranges::any_of(command.items, [this](const Item& item) {
+           return item.more_data || IsTooLarge(item);
+         });
+}
+
 std::optional<Command> LargeObjectAssembler::Take(Command command, std::vector<Command>& answers) {
   const bool goes_on = !command.items.empty() && GoesOn(command, command.items.front());
   if (was_open_ && !goes_on) BreakOff(answers);
@@ -85,8 +96,7 @@ std::optional<Command> LargeObjectAssembler::Take(Command command, std::vector<C
 std::optional<StatusCode> LargeObjectAssembler::TakeItem(const Command& command, Item& item) {
   const bool goes_on = GoesOn(command, item);
   if (!goes_on && !item.more_data) {
-    const bool too_large = item.data && static_cast<int64_t>(item.data->size()) > max_bytes_;
-    return too_large ? std::optional(StatusCode::kEntityTooLarge) : std::nullopt;
+    return IsTooLarge(item) ? std::optional(StatusCode::kEntityTooLarge) : std::nullopt;
   }
   if (!goes_on) {
     object_ = Object{.kind = command.kind, .target = TargetOf(item), .first = item};

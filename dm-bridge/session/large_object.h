@@ -20,6 +20,10 @@ class LargeObjectAssembler {
   // A message begins.
   void BeginMessage(const std::string& msg_id);
 
+  // Whether Take() would do anything about the command: it brings a chunk or an object that is too
+  // large, or an object is open.
+  bool Concerns(const syncml::Command& command) const;
+
   // What is left of a command of the message's body to be carried out, with the object's whole data
   // where this was its last chunk; nothing if it only brought a chunk. Adds to `answers` the Status
   // of each item that is not in there, and an Alert 1225 if an object was broken off.
@@ -43,6 +47,7 @@ class LargeObjectAssembler {
     bool refused = false;  // The rest is thrown away.
   };
 
+  bool IsTooLarge(const syncml::Item& item) const;
   bool GoesOn(const syncml::Command& command, const syncml::Item& item) const;
   void BreakOff(std::vector<syncml::Command>& answers);
   // The code of an item that was a chunk or an object that must not be; nothing if the item, now

@@ -14,24 +14,20 @@ using syncml::Command;
 using syncml::Encoding;
 using syncml::Item;
 
-// CmdID digits, an Alert 1222 and `<Final/>`.
+// An Alert 1222 and `<Final/>`.
 constexpr size_t kSlack = 192;
+
+// What a CmdID that is not given yet adds: digits, and an end tag instead of the slash.
+constexpr size_t kCmdIdRoom = 16;
+
+// A command takes at least that.
+constexpr size_t kLeastSize = 128;
 
 // The most that a text can grow to: every octet an escape of six.
 constexpr size_t kWorstEscape = 6;
 
 // Chunks smaller than that are not worth a message.
 constexpr size_t kMinChunk = 64;
-
-// An upper bound that costs nothing, to measure only what may matter.
-size_t SizeBound(const Command& command) {
-  size_t bound = 512;
-  for (const Item& item : command.items) {
-    bound += 400 + (item.data ? item.data->size() : 0) * kWorstEscape;
-    if (item.source) bound += item.source->uri.size() * kWorstEscape;
-  }
-  return bound;
-}
 
 // The end of the longest piece from `begin` on of which XML takes at most `room` bytes, never
 // within a character.
@@ -52,15 +48,10 @@ size_t EndOfPiece(const std::string& text, size_t begin, size_t room) {
 
 }  // namespace
 
-size_t EncodedSize(const Command& command) {
-  syncml::Message message;
-  const size_t empty = syncml::Encode(message, Encoding::kXml).size();
-  message.body.push_back(command);
-  return syncml::Encode(message, Encoding::kXml).size() - empty + 8;
-}
+size_t EncodedSize(const Command& command) { return syncml::XmlSize(command) + kCmdIdRoom; }
 
 std::vector<Command> SplitResults(Command results, size_t room) {
-  if (SizeBound(results) <= room || EncodedSize(results) <= room) return {std::move(results)};
+  if (EncodedSize(results) <= room) return {std::move(results)};
   std::vector<Command> parts;
   Command part = results;
   part.items.clear();
@@ -83,8 +74,8 @@ std::vector<Command> SplitResults(Command results, size_t room) {
   return parts;
 }
 
-void OutgoingQueue::Add(Command command, std::string tag) {
-  entries_.push_back({std::move(command), std::move(tag)});
+void OutgoingQueue::Add(Command&& command, std::string tag) {
+  entries_.emplace_back(std::move(command), std::move(tag));
 }
 
 void OutgoingQueue::Clear() { entries_.clear(); }
@@ -127,31 +118,31 @@ OutgoingQueue::Sent OutgoingQueue::Fill(syncml::Message& message, size_t max_byt
   Sent result;
   const size_t base = SizeOf(message);
   size_t size = base;
-  size_t bound = size;
-  for (const Entry& entry : entries_) bound += SizeBound(entry.command);
-  const bool measure = bound > max_bytes;
+  message.body.reserve(message.body.size() + std::min(entries_.size(), max_bytes / kLeastSize) + 1);
   for (bool any = false; !entries_.empty(); any = true) {
     Entry& entry = entries_.front();
-    const size_t entry_size = measure ? EncodedSize(entry.command) : 0;
+    const size_t entry_size = EncodedSize(entry.command);
     const bool fits = size + entry_size <= max_bytes && entry.sent == 0;
     if (!fits && any && base + entry_size <= max_bytes) break;  // It fits the next one.
-    Command command;
     bool more = false;
-    if (!fits && MakeChunk(entry, max_bytes - std::min(size, max_bytes), !any, &command)) {
-      more = command.items[0].more_data;
+    Command chunk;
+    if (!fits && MakeChunk(entry, max_bytes - std::min(size, max_bytes), !any, &chunk)) {
+      more = chunk.items[0].more_data;
+      size += EncodedSize(chunk);
+      message.body.push_back(std::move(chunk));
     } else if (!fits && any) {
       break;
     } else {
-      command = std::move(entry.command);
+      size += entry_size;
+      message.body.push_back(std::move(entry.command));
     }
-    command.cmd_id = absl::StrCat(message.body.size() + 1);
-    size += measure ? EncodedSize(command) : 0;
+    Command& command = message.body.back();
+    command.cmd_id = absl::StrCat(message.body.size());
     if (more) {
       result.chunk.emplace(command.cmd_id, entry.tag);
     } else if (!entry.tag.empty()) {
       result.tags.emplace_back(command.cmd_id, std::move(entry.tag));
     }
-    message.body.push_back(std::move(command));
     if (more) break;
     entries_.pop_front();
   }

@@ -28,7 +28,7 @@ class OutgoingQueue {
       : encoding_(encoding) {}
 
   // `tag` is handed back when the command is sent, the last of it.
-  void Add(syncml::Command command, std::string tag = "");
+  void Add(syncml::Command&& command, std::string tag = "");
   void Clear();
   bool empty() const { return entries_.empty(); }
 

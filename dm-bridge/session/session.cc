@@ -212,20 +212,21 @@ void Session::RunCommands(const Message& message, bool bare) {
   if (!bare) host_.OnCommands();
   const auto room =
       static_cast<size_t>(std::max(peer_max_bytes_ - kHeaderRoom, peer_max_bytes_ / 4));
-  objects_.BeginMessage(message.header.msg_id);
-  Message one;
-  one.header = message.header;
+  const std::string& msg_id = message.header.msg_id;
+  objects_.BeginMessage(msg_id);
   for (const Command& command : message.body) {
     if (IsAnswer(command)) continue;
     if (IsAlert(command, AlertCode::kNextMessage)) {
-      queue_.Add(syncml::MakeStatus("", message.header.msg_id, command, StatusCode::kOk));
+      queue_.Add(syncml::MakeStatus("", msg_id, command, StatusCode::kOk));
+      continue;
+    }
+    if (!objects_.Concerns(command)) {
+      QueueAnswers(runner_.Run(msg_id, command, room));
       continue;
     }
     std::vector<Command> answers;
-    std::optional<Command> left = objects_.Take(command, answers);
-    if (left) one.body = {*std::move(left)};
-    std::vector<Command> done = left ? runner_.Run(one, room) : std::vector<Command>();
-    for (Command& answer : WithinPeersObjectSize(std::move(done))) queue_.Add(std::move(answer));
+    const std::optional<Command> left = objects_.Take(command, answers);
+    if (left) QueueAnswers(runner_.Run(msg_id, *left, room));
     for (Command& answer : answers) queue_.Add(std::move(answer));
   }
   std::vector<Command> rest;
@@ -233,8 +234,13 @@ void Session::RunCommands(const Message& message, bool bare) {
   for (Command& answer : rest) queue_.Add(std::move(answer));
 }
 
+void Session::QueueAnswers(std::vector<Command> answers) {
+  KeepWithinPeersObjectSize(answers);
+  for (Command& answer : answers) queue_.Add(std::move(answer));
+}
+
 // Results with an object larger than the server takes become 413.
-std::vector<Command> Session::WithinPeersObjectSize(std::vector<Command> answers) const {
+void Session::KeepWithinPeersObjectSize(std::vector<Command>& answers) const {
   std::set<std::string> too_large;  // CmdRefs.
   for (const Command& answer : answers) {
     if (answer.kind != CommandKind::kResults) continue;
@@ -245,7 +251,7 @@ std::vector<Command> Session::WithinPeersObjectSize(std::vector<Command> answers
       if (static_cast<int64_t>(on_wire) > peer_max_object_bytes_) too_large.insert(answer.cmd_ref);
     }
   }
-  if (too_large.empty()) return answers;
+  if (too_large.empty()) return;
   std::erase_if(answers, [&](const Command& answer) {
     return answer.kind == CommandKind::kResults && too_large.count(answer.cmd_ref) > 0;
   });
@@ -257,7 +263,6 @@ std::vector<Command> Session::WithinPeersObjectSize(std::vector<Command> answers
     why.data = "the value is larger than the MaxObjSize that you gave";
     answer.items = {std::move(why)};
   }
-  return answers;
 }
 
 }  // namespace virmo::dm_bridge

@@ -125,7 +125,8 @@ class Session {
   void TakeAlertAnswer(const std::string& alert_id, syncml::StatusCode code);
   SessionStep CarryOut(const syncml::Message& message);
   void RunCommands(const syncml::Message& message, bool bare);
-  std::vector<syncml::Command> WithinPeersObjectSize(std::vector<syncml::Command> answers) const;
+  void QueueAnswers(std::vector<syncml::Command> answers);
+  void KeepWithinPeersObjectSize(std::vector<syncml::Command>& answers) const;
   absl::StatusOr<syncml::Command> AnswerHeader(const syncml::Header& header);
   absl::Status SaveNonces();
 

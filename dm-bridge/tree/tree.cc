@@ -56,10 +56,10 @@ Tree::Kind& Tree::Kind::MakeBelow(const std::string& name) {
 }
 
 std::string Tree::Found::PathOf(size_t count) const {
-  syncml::NodeUri part;
-  part.segments.assign(uri.segments.begin(),
-                       uri.segments.begin() + static_cast<std::ptrdiff_t>(count) - 1);
-  return part.Path();
+  std::string path = ".";
+  path.reserve(call.uri.size());
+  for (size_t i = 0; i + 1 < count; ++i) absl::StrAppend(&path, "/", uri.segments[i]);
+  return path;
 }
 
 Tree::Tree(AclStore& acls)
@@ -110,7 +110,8 @@ absl::StatusOr<Tree::Found> Tree::Parse(const NodeRequest& request) const {
   }
   Found found;
   found.uri = *std::move(uri);
-  found.kinds = {root_.get()};
+  found.kinds.reserve(found.uri.segments.size() + 1);
+  found.kinds.push_back(root_.get());
   found.call.server_id = request.server_id;
   found.call.uri = found.uri.Path();
   found.call.correlator = request.correlator;
@@ -121,7 +122,10 @@ absl::StatusOr<Tree::Found> Tree::Parse(const NodeRequest& request) const {
 // Walks down the table as far as it goes, and finds how much of that exists now.
 absl::Status Tree::Locate(Found& found) const {
   bool exists = true;
+  const std::string path = std::move(found.call.uri);
+  size_t size = 1;  // Of the part of the path that ends here.
   for (const std::string& segment : found.uri.segments) {
+    size += 1 + segment.size();
     const Kind* below = found.kinds.back()->Below(segment);
     if (below == nullptr) break;
     if (below == found.kinds.back()->wildcard.get()) {
@@ -129,22 +133,20 @@ absl::Status Tree::Locate(Found& found) const {
     }
     found.kinds.push_back(below);
     if (exists && below->type.present) {
-      found.call.uri = found.PathOf(found.kinds.size());
+      found.call.uri = path.substr(0, size);
       ASSIGN_OR_RETURN(exists, below->type.present(found.call));
     }
     if (exists) ++found.existing;
   }
-  found.call.uri = found.uri.Path();
+  found.call.uri = path;
   return absl::OkStatus();
 }
 
-// A node that exists and can do what `access` says.
-absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::string_view command,
-                                          unsigned access) const {
-  ASSIGN_OR_RETURN(Found found, Parse(request));
-  if (!acls_.Allows(found.uri.Path(), command, request.server_id)) {
+// Finds what was parsed: that the asker may, it exists and can do what `access` says.
+absl::Status Tree::Resolve(Found& found, absl::string_view command, unsigned access) const {
+  if (!acls_.Allows(found.call.uri, command, found.call.server_id)) {
     return DmError(StatusCode::kPermissionDenied,
-                   absl::StrCat("the ACL does not give ", command, " to ", request.server_id));
+                   absl::StrCat("the ACL does not give ", command, " to ", found.call.server_id));
   }
   RETURN_IF_ERROR(Locate(found));
   const bool asked_anyway = access == kExec && found.known() && found.kind().type.exec_when_gone;
@@ -157,7 +159,7 @@ absl::StatusOr<Tree::Found> Tree::Resolve(const NodeRequest& request, absl::stri
     return DmError(StatusCode::kCommandNotAllowed,
                    absl::StrCat(command, " is not possible on this node"));
   }
-  return found;
+  return absl::OkStatus();
 }
 
 // A node as it is now, whoever asks.
@@ -172,17 +174,19 @@ absl::StatusOr<Tree::Found> Tree::Find(const std::string& uri, const std::string
 
 absl::StatusOr<std::vector<NodeValue>> Tree::Get(const NodeRequest& request) const {
   RETURN_IF_ERROR(FinishRollBack());
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query == syncml::NodeUri::Query::kProp) return GetProperty(request);
-  if (parsed.uri.query == syncml::NodeUri::Query::kList) return GetList(request);
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Get", kGet));
+  ASSIGN_OR_RETURN(Found found, Parse(request));
+  if (found.uri.query == syncml::NodeUri::Query::kProp) return GetProperty(found);
+  if (found.uri.query == syncml::NodeUri::Query::kList) return GetList(found);
+  RETURN_IF_ERROR(Resolve(found, "Get", kGet));
   ASSIGN_OR_RETURN(NodeValue value, ReadNode(found));
-  return std::vector<NodeValue>{std::move(value)};
+  std::vector<NodeValue> values;
+  values.push_back(std::move(value));
+  return values;
 }
 
 absl::StatusOr<NodeValue> Tree::ReadNode(const Found& found) const {
   const NodeType& type = found.kind().type;
-  NodeValue value{found.uri.Path(), type.format, TypeOf(type), std::nullopt};
+  NodeValue value{found.call.uri, type.format, TypeOf(type), std::nullopt};
   if (found.kind().interior()) {
     ASSIGN_OR_RETURN(const std::vector<std::string> names, ChildNames(found));
     value.value = absl::StrJoin(names, "/");
@@ -199,11 +203,11 @@ absl::StatusOr<std::string> Tree::ReadLeaf(const Found& found) const {
 
 absl::StatusOr<ExecOutcome> Tree::Exec(const NodeRequest& request) {
   RETURN_IF_ERROR(FinishRollBack());
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query != syncml::NodeUri::Query::kNone) {
+  ASSIGN_OR_RETURN(Found found, Parse(request));
+  if (found.uri.query != syncml::NodeUri::Query::kNone) {
     return DmError(StatusCode::kCommandNotAllowed, "Exec takes neither property nor list");
   }
-  ASSIGN_OR_RETURN(Found found, Resolve(request, "Exec", kExec));
+  RETURN_IF_ERROR(Resolve(found, "Exec", kExec));
   if (!found.kind().type.exec) {
     return DmError(StatusCode::kOptionalFeatureNotSupported, "not possible on this device");
   }

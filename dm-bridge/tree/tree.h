@@ -108,8 +108,7 @@ class Tree {
 
   // Finding nodes.
   absl::StatusOr<Found> Parse(const NodeRequest& request) const;
-  absl::StatusOr<Found> Resolve(const NodeRequest& request, absl::string_view command,
-                                unsigned access) const;
+  absl::Status Resolve(Found& found, absl::string_view command, unsigned access) const;
   absl::Status Locate(Found& found) const;
   absl::StatusOr<Found> Find(const std::string& uri, const std::string& server_id) const;
   absl::StatusOr<std::vector<std::string>> ChildNames(const Found& found) const;
@@ -118,8 +117,8 @@ class Tree {
   // Reading.
   absl::StatusOr<NodeValue> ReadNode(const Found& found) const;
   absl::StatusOr<std::string> ReadLeaf(const Found& found) const;
-  absl::StatusOr<std::vector<NodeValue>> GetProperty(const NodeRequest& request) const;
-  absl::StatusOr<std::vector<NodeValue>> GetList(const NodeRequest& request) const;
+  absl::StatusOr<std::vector<NodeValue>> GetProperty(Found& found) const;
+  absl::StatusOr<std::vector<NodeValue>> GetList(Found& found) const;
   absl::Status Collect(const Found& found, bool with_data, std::vector<NodeValue>& to) const;
   absl::StatusOr<std::string> PropertyOf(const Found& found, const std::string& property) const;
 
@@ -128,7 +127,7 @@ class Tree {
   absl::Status DoReplace(const NodeRequest& request);
   absl::Status DoAdd(const NodeRequest& request);
   absl::Status DoDelete(const NodeRequest& request);
-  absl::Status ReplaceProperty(const NodeRequest& request);
+  absl::Status ReplaceProperty(Found& found, const std::string& value);
   absl::Status Rename(const Found& found, const std::string& name);
   absl::Status CheckAclRight(const Found& found) const;
   absl::Status MakeParents(const Found& found, std::string* topmost) const;

@@ -59,11 +59,11 @@ absl::StatusOr<Change> Tree::Plain(const Change& change) const {
   if (change.kind != Change::Kind::kCopy) return change;
   NodeRequest get = change.request;
   get.uri = change.source;
-  ASSIGN_OR_RETURN(const Found parsed, Parse(get));
-  if (parsed.uri.query != NodeUri::Query::kNone) {
+  ASSIGN_OR_RETURN(Found source, Parse(get));
+  if (source.uri.query != NodeUri::Query::kNone) {
     return DmError(StatusCode::kCommandNotAllowed, "Copy takes neither property nor list");
   }
-  ASSIGN_OR_RETURN(const Found source, Resolve(get, "Get", kGet));
+  RETURN_IF_ERROR(Resolve(source, "Get", kGet));
   if (source.kind().interior()) {
     return DmErrorAt(StatusCode::kCommandNotAllowed, "only leaves can be copied",
                      source.uri.Path());
@@ -93,12 +93,14 @@ absl::Status Tree::Do(const Change& change) {
 }
 
 absl::Status Tree::DoReplace(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query == NodeUri::Query::kProp) return ReplaceProperty(request);
-  if (parsed.uri.query != NodeUri::Query::kNone) {
+  ASSIGN_OR_RETURN(Found found, Parse(request));
+  if (found.uri.query == NodeUri::Query::kProp) {
+    return ReplaceProperty(found, request.data.value_or(""));
+  }
+  if (found.uri.query != NodeUri::Query::kNone) {
     return DmError(StatusCode::kCommandNotAllowed, "Replace takes no list");
   }
-  ASSIGN_OR_RETURN(Found found, Resolve(request, "Replace", kReplace));
+  RETURN_IF_ERROR(Resolve(found, "Replace", kReplace));
   const NodeType& type = found.kind().type;
   if (found.kind().interior() || !type.write) {
     return DmError(StatusCode::kCommandNotAllowed, "this node has no value to replace");
@@ -190,11 +192,11 @@ absl::Status Tree::Remove(const Found& found) {
 }
 
 absl::Status Tree::DoDelete(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  if (parsed.uri.query != NodeUri::Query::kNone) {
+  ASSIGN_OR_RETURN(Found found, Parse(request));
+  if (found.uri.query != NodeUri::Query::kNone) {
     return DmError(StatusCode::kCommandNotAllowed, "Delete takes neither property nor list");
   }
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Delete", kDelete));
+  RETURN_IF_ERROR(Resolve(found, "Delete", kDelete));
   if (!found.kind().type.remove) {
     return DmError(StatusCode::kCommandNotAllowed, "this node is permanent");
   }
@@ -212,13 +214,10 @@ absl::Status Tree::CheckAclRight(const Found& found) const {
   return DmError(StatusCode::kPermissionDenied, "no right to change this ACL");
 }
 
-absl::Status Tree::ReplaceProperty(const NodeRequest& request) {
-  ASSIGN_OR_RETURN(const Found parsed, Parse(request));
-  const std::string& property = parsed.uri.argument;
-  const std::string value = request.data.value_or("");
-  const std::string path = parsed.uri.Path();
+absl::Status Tree::ReplaceProperty(Found& found, const std::string& value) {
+  const std::string& property = found.uri.argument;
+  const std::string path = found.uri.Path();
   if (property == "ACL") {
-    Found found = parsed;
     RETURN_IF_ERROR(Locate(found));
     RETURN_IF_ERROR(CheckAclRight(found));
     if (!found.exists()) {
@@ -226,7 +225,7 @@ absl::Status Tree::ReplaceProperty(const NodeRequest& request) {
     }
     return acls_.Set(path, value);
   }
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Replace", 0));
+  RETURN_IF_ERROR(Resolve(found, "Replace", 0));
   if (property == "Name") return Rename(found, value);
   if (property != "Title") {
     const bool known = property == "Format" || property == "Type" || property == "Size" ||

@@ -70,8 +70,8 @@ absl::StatusOr<std::string> Tree::PropertyOf(const Found& found,
                  absl::StrCat("the node has no property ", property));
 }
 
-absl::StatusOr<std::vector<NodeValue>> Tree::GetProperty(const NodeRequest& request) const {
-  ASSIGN_OR_RETURN(const Found found, Resolve(request, "Get", 0));
+absl::StatusOr<std::vector<NodeValue>> Tree::GetProperty(Found& found) const {
+  RETURN_IF_ERROR(Resolve(found, "Get", 0));
   NodeValue value{found.uri.ToString(), Format::kChr, "text/plain", std::nullopt};
   ASSIGN_OR_RETURN(value.value, PropertyOf(found, found.uri.argument));
   return std::vector<NodeValue>{std::move(value)};
@@ -98,8 +98,8 @@ absl::Status Tree::Collect(const Found& found, bool with_data, std::vector<NodeV
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<NodeValue>> Tree::GetList(const NodeRequest& request) const {
-  ASSIGN_OR_RETURN(Found found, Resolve(request, "Get", kGet));
+absl::StatusOr<std::vector<NodeValue>> Tree::GetList(Found& found) const {
+  RETURN_IF_ERROR(Resolve(found, "Get", kGet));
   const std::string kind = found.uri.argument;
   if (kind.rfind("TNDS", 0) == 0) return GetTnds(found);
   if (kind != "Struct" && kind != "StructData") {
