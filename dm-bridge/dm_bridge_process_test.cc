@@ -44,7 +44,7 @@ TEST_F(DmBridgeProcessTest, AlertsComeInOrderAndOnlyToWhomTheyAreFor) {
   initiator.set_server_id("somebody-else");
   device_.alerts.Raise("foreign", kVmName, initiator);
   for (int i = 0; i < 250; ++i) device_.alerts.Raise(absl::StrCat("a", i), kVmName, {});
-  ASSERT_TRUE(Eventually([&] { return device_.alerts.log().size() >= 250; })) << Log();
+  ASSERT_TRUE(Eventually([&] { return server_.alerts().size() >= 250; })) << Log();
   const std::vector<std::string> alerts = server_.alerts();
   ASSERT_EQ(alerts.size(), 250u);
   for (int i = 0; i < 250; ++i) EXPECT_EQ(alerts[i], absl::StrCat("a", i, " "));
@@ -225,6 +225,38 @@ TEST_F(DmBridgeProcessTest, AServerOfDm12IsSpokenToInItsVersionFromThenOn) {
   for (size_t i = before; i < messages.size(); ++i) {
     EXPECT_EQ(messages[i].header.ver_proto, "DM/1.2");
   }
+}
+
+// What becomes of a server's operation is told to the local user, if the server wants that.
+TEST_F(DmBridgeProcessTest, TheUserIsToldOfOutcomesIfTheServerWantsThat) {
+  const auto outcome = [](int code, const std::string& server) {
+    v1::OperationEvent event;
+    event.set_done(true);
+    event.mutable_metadata()->set_kind(v1::OPERATION_KIND_START);
+    event.mutable_metadata()->set_target(kVmName);
+    event.mutable_metadata()->set_result_code(code);
+    event.mutable_metadata()->mutable_initiator()->set_server_id(server);
+    return event;
+  };
+  StartBridgeAndWait();
+  device_.controller.Tell(outcome(1401, "virmo-server"));
+  ASSERT_TRUE(RunSession().ok()) << Log();
+  Command want = ServerMessage::MakeCommand(CommandKind::kReplace, "./VirMO/Config/NotifyUser");
+  want.items[0].data = "true";
+  want.items[0].meta.format = "bool";
+  server_.Queue(std::move(want));
+  ASSERT_TRUE(RunSession().ok()) << Log();
+  ASSERT_THAT(server_.statuses(), ElementsAre("Replace 200")) << Log();
+  device_.controller.Tell(outcome(1402, ""));  // The user's own.
+  EXPECT_TRUE(Eventually([&] {
+    device_.controller.Tell(outcome(1200, "virmo-server"));
+    return Log().find("result=1200") != std::string::npos;
+  })) << Log();
+  EXPECT_THAT(Log(), HasSubstr(absl::StrCat(
+                         "notice to the user server=virmo-server operation=OPERATION_KIND_START",
+                         " target=", kVmName, " result=1200")));
+  EXPECT_THAT(Log(), ::testing::Not(HasSubstr("result=1401")));
+  EXPECT_THAT(Log(), ::testing::Not(HasSubstr("result=1402")));
 }
 
 TEST_F(DmBridgeProcessTest, TheLocalServiceShowsAccountsAndTreeAndTheFolderIsPrivate) {
