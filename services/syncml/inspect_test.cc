@@ -111,6 +111,16 @@ TEST(InspectTest, DocumentsWithinDataCannotBlowWhatIsShownUp) {
   EXPECT_THAT(some->xml, HasSubstr("<Data>AwAA")) << "base64, the rest";
 }
 
+// DDF has a Size as well, which WBXML tells from that of MetInf by its page and XML by its
+// namespace.
+TEST(InspectTest, ElementsOfDdfAreNoneOfAMessage) {
+  const std::string shown = Show(Hex("03a4016a006d2c2b0002313101"));
+  EXPECT_THAT(shown, HasSubstr("<Size xmlns=\"syncml:dmddf1.2\"/>"));
+  EXPECT_EQ(Show(shown), shown);
+  EXPECT_THAT(Show("<SyncML><SyncHdr/><SyncBody/><Size/><Size/></SyncML>"),
+              HasSubstr("SyncML has Size more than once"));
+}
+
 TEST(InspectTest, ShowsTreesInBothEncodings) {
   const TndsDocument tree = {.nodes = {{.name = "n", .format = "chr", .value = " v "}}};
   const std::string shown = Show(WriteTnds(tree, Encoding::kWbxml));
